@@ -1,0 +1,46 @@
+#pragma once
+// Every limit of the platform, with its unit and its source, in one place. "spec" is the Function
+// Compute fact sheet the compatibility is measured against.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/units.h"
+
+namespace okibi::limits {
+
+// Requests (Function Compute limits on invocations)
+inline constexpr Bytes kRequestHeaders = Bytes::kib(8);    // keys and values together
+inline constexpr Bytes kRequestTarget = Bytes::kib(4);     // path with query
+inline constexpr Bytes kResponseHeaders = Bytes::kib(8);   // from the container
+inline constexpr Bytes kSyncBody = Bytes::mib(32);         // request body, also an API answer's body
+inline constexpr Bytes kApiBody = Bytes::mib(1);           // JSON of the control API
+inline constexpr Bytes kSpoolMemory = Bytes::kib(256);     // a spooled body beyond this goes to a file
+inline constexpr Bytes kLogLine = Bytes::kib(32);
+inline constexpr Bytes kLogTail = Bytes::kib(4);           // X-Fc-Log-Result
+inline constexpr Bytes kLogKept = Bytes::mib(1);           // per function, in memory, for `okibi logs`
+
+// Functions
+inline constexpr std::size_t kFunctionNameLength = 64;
+inline constexpr Bytes kEnvironment = Bytes::kib(4);
+inline constexpr int kConcurrencyMin = 1, kConcurrencyMax = 200;
+inline constexpr std::chrono::seconds kTimeoutMin{1}, kTimeoutMax{86400};
+inline constexpr std::chrono::seconds kIdleTimeoutMin{1}, kIdleTimeoutMax{3600}, kIdleDefault{300};
+inline constexpr std::chrono::seconds kInitializerTimeoutMax{300}, kPreStopTimeoutMax{90};
+inline constexpr std::chrono::seconds kHookTimeoutDefault{3};
+inline constexpr std::chrono::seconds kListenTimeout{120};  // start check: the port must accept
+inline constexpr int kTriggersPerFunction = 50;
+
+// Instances
+inline constexpr Duration kFreezeAfterIdle = std::chrono::seconds(1);
+inline constexpr int kCardQuota = 30;        // GPU instances per account and region
+inline constexpr int kInstanceQuota = 300;   // instances per account and region
+inline constexpr std::size_t kQueuePerFunction = 10'000;
+inline constexpr std::chrono::seconds kQueueDeadlineDefault{60};
+inline constexpr int kPidsPerInstance = 1024;
+inline constexpr Bytes kShmDefault = Bytes::mib(64);
+
+// Signatures
+inline constexpr std::chrono::minutes kSignatureSkew{15};
+
+}  // namespace okibi::limits
