@@ -1,0 +1,96 @@
+#pragma once
+// What must now be done, in the order it must be done. The planner has already changed its own
+// state as if the command had succeeded; whatever goes wrong comes back as an event.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace okibi::planner {
+
+// What the request met. Cold: it waited for an instance to start.
+enum class Warmth { Warm, Thawed, Cold };
+
+// Hand the request to the instance. A Thaw of it, when needed, comes before.
+struct Dispatch {
+  InvocationId invocation;
+  InstanceId instance;
+  Warmth warmth = Warmth::Warm;
+  std::string reason;  // "no instance"; "all 2 instances full; waited: …"; empty: served at once
+};
+
+// The queued or new request will not be served. Its last command.
+struct Refuse {
+  InvocationId invocation;
+  Error error;
+};
+
+// The instance of a dispatched request is gone. Its last command: the slot no longer exists, no
+// InvocationEnded is expected. An answer that has already arrived may still be delivered; a request
+// without one is answered with `error`.
+struct Abort {
+  InvocationId invocation;
+  InstanceId instance;
+  Error error;
+};
+
+// The part of a card an instance holds from StartInstance until InstanceGone.
+struct Slice {
+  CardId card;
+  Bytes memory;
+  bool operator==(const Slice&) const = default;
+};
+
+struct StartInstance {
+  InstanceId instance;
+  FunctionKey function;
+  std::optional<Slice> slice;  // nullopt: a CPU function
+  std::string reason;          // "no instance"; "all 2 instances full"; …
+};
+
+enum class PreStop { Run, Skip };  // Skip: the instance never became ready, or its card is lost
+enum class StopReason {
+  IdleTimeout,       // idle longer than its function's idleTimeout
+  MadeRoom,          // idle, and another function's request waited for its card or quota
+  Yielded,           // drained for a function that waited long
+  RevisionRetired,   // function deleted or replaced
+  StartFailed,       // the start failed; remove what is left
+  Broken,            // it broke a connection
+  RequestAbandoned,  // AfterAbandon::ReplaceInstance
+  CardLost,
+  Drain,  // the daemon shuts down
+};
+std::string_view toString(StopReason reason);
+
+// End the instance: no request is in flight on it and none will be. A frozen one is thawed before
+// (a Thaw command precedes). InstanceGone is owed.
+struct StopInstance {
+  InstanceId instance;
+  StopReason reason = StopReason::IdleTimeout;
+  PreStop preStop = PreStop::Run;
+  std::string detail;  // for people: "for photo-tags: all cards of fc.gpu.tesla.1 are full"
+};
+
+// Stop / resume the CPU of an idle instance. Not confirmed: a failed Freeze may be ignored, a
+// failed Thaw means the instance is broken (kill it; InstanceGone).
+struct Freeze {
+  InstanceId instance;
+};
+struct Thaw {
+  InstanceId instance;
+};
+
+// Send TimerFired at this time. Each WakeAt replaces the one before: there is one timer.
+struct WakeAt {
+  Instant time;
+};
+
+using Command =
+    std::variant<Dispatch, Refuse, Abort, StartInstance, StopInstance, Freeze, Thaw, WakeAt>;
+
+}  // namespace okibi::planner

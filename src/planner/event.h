@@ -1,0 +1,107 @@
+#pragma once
+// The world's news, as the planner hears it. Sent by the conductor (or a simulator), one per step.
+//
+// News may be late: an event about an invocation or instance the planner has already let go of is
+// ignored. What the conductor owes in return:
+//   - ids are never used twice; the planner numbers instances, the conductor everything else;
+//   - for every StartInstance exactly one InstanceGone, when nothing of the instance is left
+//     (process, slice, mounts), whatever happened before; RuntimeLost stands for all of them at
+//     once;
+//   - for every Dispatch exactly one InvocationEnded or InvocationCancelled, unless an Abort for it
+//     came first;
+//   - starts end: InstanceReady, InstanceStartFailed or InstanceGone within the start limits.
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "model/gpu_spec.h"
+#include "planner/plan.h"
+
+namespace okibi::planner {
+
+// A revision is deployed. With `replaces` it takes over: the queue of the replaced revision moves
+// to it (in order of arrival, deadlines kept), the replaced revision is retired.
+struct FunctionAdded {
+  FunctionPlan plan;
+  std::optional<FunctionKey> replaces;
+};
+// The function is deleted: its queue is refused (NotFound), idle and starting instances are
+// stopped, busy ones finish their requests first. The key is forgotten when the last instance is
+// gone.
+struct FunctionRetired {
+  FunctionKey key;
+};
+
+// A request wants a slot of a function. `deadline` bounds its wait for capacity; a request whose
+// instance is already starting waits for that start (which has limits of its own).
+struct InvocationArrived {
+  InvocationId invocation;
+  FunctionKey function;
+  Instant deadline;
+};
+enum class Outcome {
+  Completed,       // answered; the slot is free
+  TimedOut,        // function timeout; the app may still be working on it (AfterAbandon)
+  InstanceBroken,  // the instance refused or broke the connection: it gets no more requests
+};
+// A dispatched request is over.
+struct InvocationEnded {
+  InvocationId invocation;
+  Outcome outcome = Outcome::Completed;
+};
+// The caller left, wherever the request was: queued (it leaves the queue) or dispatched (its slot
+// is free, the instance is dealt with as AfterAbandon says).
+struct InvocationCancelled {
+  InvocationId invocation;
+};
+
+struct InstanceStarted {  // the process runs; the app is not listening yet
+  InstanceId instance;
+};
+struct InstanceReady {  // the app listens and the initializer has succeeded
+  InstanceId instance;
+};
+// The start failed. `error` answers the requests that waited for it (kind, code and message as
+// given). The planner orders the rest stopped; InstanceGone follows as always.
+struct InstanceStartFailed {
+  InstanceId instance;
+  Error error;
+};
+// Nothing of the instance is left. Not asked for: it crashed; its requests are aborted with `error`
+// (when it was still starting: as InstanceStartFailed). `error` is not used after a StopInstance.
+struct InstanceGone {
+  InstanceId instance;
+  Error error;
+};
+
+struct CardAdded {
+  Card card;
+};
+// The card takes no more slices. Starting and idle instances on it are stopped, busy ones drained.
+struct CardLost {
+  CardId card;
+};
+
+struct TimerFired {};  // the time of the last WakeAt has come; early is harmless
+
+// The daemon shuts down: new requests are refused, queued and dispatched ones finish, every
+// instance is stopped as soon as nothing needs it. Finished when Planner::atRest().
+struct DrainStarted {};
+
+// The runtime ended and every instance with it. Send it before (or instead of) the InstanceGones it
+// implies, so that nothing is started meanwhile. Queued requests wait for RuntimeRestored.
+struct RuntimeLost {
+  Error error;  // answers the requests in flight
+};
+struct RuntimeRestored {};
+
+using Event = std::variant<FunctionAdded, FunctionRetired, InvocationArrived, InvocationEnded,
+                           InvocationCancelled, InstanceStarted, InstanceReady, InstanceStartFailed,
+                           InstanceGone, CardAdded, CardLost, TimerFired, DrainStarted, RuntimeLost,
+                           RuntimeRestored>;
+
+}  // namespace okibi::planner

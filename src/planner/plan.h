@@ -1,0 +1,46 @@
+#pragma once
+// What the planner is told once: its limits, and per deployed revision of a function the few
+// numbers it decides by. The conductor makes a FunctionPlan from a FunctionSpec.
+
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/units.h"
+#include "model/gpu_spec.h"
+
+namespace okibi::planner {
+
+// What becomes of an instance whose request was given up (caller left, function timeout): the app
+// may still be working on it. Function Compute replaces the instance when it serves one request at
+// a time and has no health check (fact sheet 3.4).
+enum class AfterAbandon { KeepInstance, ReplaceInstance };
+
+// One deployed revision. Never changes: another configuration is another FunctionKey.
+struct FunctionPlan {
+  FunctionKey key;
+  std::string account;           // quota counts by it
+  std::string name;              // for reasons and messages only
+  std::optional<GpuConfig> gpu;  // the slice each instance holds; type as in Card::type
+  int concurrency = 1;           // requests one instance serves at once, 1–200
+  Duration idleTimeout = limits::kIdleDefault;  // released this long after its last request ended
+  // Frozen this long after its last request ended; nullopt: never frozen.
+  std::optional<Duration> freezeAfter = limits::kFreezeAfterIdle;
+  AfterAbandon afterAbandon = AfterAbandon::KeepInstance;
+};
+
+// Constant for the life of a planner.
+struct PlannerConfig {
+  int cardQuota = limits::kCardQuota;          // GPU instances per account
+  int instanceQuota = limits::kInstanceQuota;  // instances per account
+  std::size_t queuePerFunction = limits::kQueuePerFunction;
+  // So many starts of a function failing in a row make it start one instance at a time, until one
+  // becomes ready: a function that cannot start costs one start at a time, whatever its traffic.
+  int startFailuresInRow = 3;
+  // A request that has waited this long for cards or quota makes functions that keep theirs busy
+  // yield.
+  Duration yieldAfter = std::chrono::seconds(10);
+};
+
+}  // namespace okibi::planner

@@ -1,0 +1,50 @@
+#pragma once
+// What the planner shows of its state, for `ps`, metrics and checkers: copies, in order of id or
+// name.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "planner/command.h"
+#include "planner/instance_state.h"
+
+namespace okibi::planner {
+
+struct InstanceView {
+  InstanceId id;
+  FunctionKey function;
+  InstanceState state = InstanceState::Placing;
+  Instant since;               // of the state
+  int inFlight = 0;            // requests
+  std::optional<Slice> slice;  // Placing: claimed, not yet held
+  std::optional<Instant> idleSince;
+};
+
+struct CardView {
+  CardId id;
+  std::string type;
+  Bytes memory, used;  // used: held by instances that are not gone
+  Bytes claimed;       // promised to instances in Placing
+  int slices = 0;
+  bool lost = false;
+};
+
+struct FunctionView {
+  FunctionKey key;
+  std::size_t queued = 0;
+  int starting = 0;        // instances not ready yet
+  int serving = 0;         // Ready or Frozen
+  std::string waitingFor;  // what the queue waits for; empty: nothing, or for starting instances
+  std::optional<Instant> oldestDeadline;  // of the queued request that came first
+};
+
+struct AccountView {
+  std::string name;
+  int cards = 0, cardQuota = 0;          // GPU instances, whatever their slice
+  int instances = 0, instanceQuota = 0;  // all instances
+};
+
+}  // namespace okibi::planner
