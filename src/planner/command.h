@@ -53,7 +53,7 @@ struct StartInstance {
   std::string reason;          // "no instance"; "all 2 instances full"; …
 };
 
-enum class PreStop { Run, Skip };  // Skip: the instance never became ready, or its card is lost
+enum class PreStop { Run, Skip };  // Skip: it never became ready, is broken, or lost its card
 enum class StopReason {
   IdleTimeout,       // idle longer than its function's idleTimeout
   MadeRoom,          // idle, and another function's request waited for its card or quota

@@ -1,0 +1,156 @@
+#pragma once
+// The planner's inside. Split by subject: core.cc (the step), events.cc (what each event means),
+// requests.cc (queue → instance), scale_out.cc (queue → new instance), life_cycle.cc (states of an
+// instance and what follows from them), invariants.cc and views.cc.
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "planner/function.h"
+#include "planner/placement.h"
+#include "planner/planner.h"
+#include "planner/timer_set.h"
+
+namespace okibi::planner {
+
+class Planner::Core {
+ public:
+  explicit Core(PlannerConfig config);
+
+  void step(Instant now, const Event& event, std::vector<Command>& commands);
+  void checkInvariants() const;
+
+  bool atRest() const { return requests_.empty() && instances_.empty(); }
+  std::vector<InstanceView> instances() const;
+  std::optional<InstanceView> instance(InstanceId id) const;
+  std::vector<CardView> cards() const;
+  std::vector<AccountView> accounts() const;
+  std::vector<FunctionView> activeFunctions() const;
+  std::optional<FunctionView> function(FunctionKey key) const;
+  std::size_t functionCount() const { return functions_.size(); }
+
+ private:
+  // events.cc: one per event.
+  void on(const FunctionAdded& event);
+  void on(const FunctionRetired& event);
+  void on(const InvocationArrived& event);
+  void on(const InvocationEnded& event);
+  void on(const InvocationCancelled& event);
+  void on(const InstanceStarted& event);
+  void on(const InstanceReady& event);
+  void on(const InstanceStartFailed& event);
+  void on(const InstanceGone& event);
+  void on(const CardAdded& event);
+  void on(const CardLost& event);
+  void on(const TimerFired& event);
+  void on(const DrainStarted& event);
+  void on(const RuntimeLost& event);
+  void on(const RuntimeRestored& event);
+  Function& add(const FunctionPlan& plan);
+  void retire(Function& function);
+
+  // requests.cc
+  void enqueue(Request& request);
+  void dispatch(Request& request, Instance& instance, Warmth warmth);
+  // Takes the request out of the queue and its deadline out of the timers.
+  void unqueue(Request& request);
+  // The caller of a queued request left. Returns its function, to be settled; none: it was not
+  // queued.
+  FunctionKey leaveQueue(InvocationId invocation);
+  void refuse(Request& request, Error error);
+  void expire(Request& request);
+  void refuseOverdue(Function& function);
+  enum class SlotState { Free, Suspect, Broken };  // Suspect: the app may still work on the request
+  void endDispatched(Request& request, SlotState slot);
+  void abortAll(Instance& instance, const Error& error);
+  void moveQueue(Function& from, Function& to);
+
+  // scale_out.cc
+  // Brings the function to rest after a change: fills instances that have room (what a `fresh` one
+  // gets was cold), refuses who may wait no longer, withdraws what is not needed, joins the line
+  // for what is. Every event ends in it for the functions it touched.
+  void settle(Function& function, const Instance* fresh = nullptr);
+  // Instances the function should start now.
+  int wanted(const Function& function) const;
+  WaitingLine& lineFor(const Function& function, Shortage shortage);
+  WaitingLine::Place placeInLine(const Function& function, Shortage shortage) const;
+  void joinLine(Function& function, Shortage shortage);
+  void exitLine(Function& function);
+  void stopWaiting(Function& function);
+  void armYield(Function& function);
+  void onYield(Function& function);
+  void serveLine(WaitingLine& line);
+  // Makes one instance: started now, or in Placing until what it was promised is given back.
+  // Otherwise says what is missing.
+  Shortage acquire(Function& function, YieldRule readyBefore);
+  Shortage makeQuota(const Function& function, YieldRule readyBefore,
+                     std::vector<Instance*>& victims) const;
+  void create(Function& function, CardBook* card);
+  bool tryStart(Instance& instance);
+  void startPlaced(const std::set<InstanceId>& placing);
+  void markDirty(Account& account);
+  void markDirty(Shelf& shelf);
+  // Serves every line behind which something was given back, until nothing moves.
+  void pump();
+
+  // life_cycle.cc
+  // The one place that moves an instance: asserts that the move is legal and keeps all counts.
+  void move(Instance& instance, InstanceState to);
+  void book(Instance& instance, InstanceState from, InstanceState to);
+  void takeBooked(Instance& instance);
+  void giveBack(Instance& instance, InstanceState from);
+  void updateServing(Instance& instance);
+  void updateLoad(Instance& instance);
+  // Ends the instance as its state allows: withdrawn, stopped, or drained when it is busy.
+  void release(Instance& instance, StopReason reason, std::string detail = {});
+  void stop(Instance& instance, StopReason reason, std::string detail);
+  void forget(Instance& instance);
+  // After an instance of it has failed to start: refuses the oldest requests without another
+  // instance coming, as many as that one would have served (all of them, when starts keep failing).
+  void startFailed(Function& function, const Error& error);
+  void armIdleTimer(Instance& instance);
+  void disarmIdleTimer(Instance& instance);
+  void releaseIfShuttingDown(Instance& instance);
+  void onIdleTimer(Instance& instance);
+
+  // invariants.cc
+  void checkFunctions(std::size_t inFlight) const;
+  void checkWaiting(const Function& function) const;
+
+  // core.cc
+  Function* findFunction(FunctionKey key);
+  Instance* findInstance(InstanceId id);
+  Request* findRequest(InvocationId id);
+  void runTimers();
+  void dropSleepers();
+  void armWake();
+  template <typename C>
+  void emit(C command) {
+    commands_->emplace_back(std::move(command));
+  }
+
+  const PlannerConfig config_;
+
+  // Of the step in progress
+  Instant now_{};
+  std::vector<Command>* commands_ = nullptr;
+  std::vector<Account*> dirtyAccounts_;
+  std::vector<Shelf*> dirtyShelves_;
+  std::vector<FunctionKey> maybeAsleep_;
+
+  std::map<std::string, Account> accounts_;
+  SliceLedger ledger_;
+  std::unordered_map<FunctionKey, Function> functions_;  // never iterated in decisions
+  std::unordered_map<InvocationId, Request> requests_;   // never iterated in decisions
+  std::map<InstanceId, Instance> instances_;
+  TimerSet deadlines_, timers_;
+  WaitingLine runtimeLine_;      // functions that wait for the runtime
+  std::optional<Instant> wake_;  // the last WakeAt, until it has passed
+  std::uint64_t lastInstance_ = 0, lastArrival_ = 0, lastIdle_ = 0;
+  bool draining_ = false;
+  bool runtimeDown_ = false;
+};
+
+}  // namespace okibi::planner

@@ -1,0 +1,131 @@
+#include "planner/explain.h"
+
+#include <fmt/format.h>
+
+namespace okibi::planner {
+namespace {
+
+std::string quotaText(std::string_view what, const Allowance& allowance) {
+  return fmt::format("account quota '{}' is used up: {} of {}", what, allowance.held,
+                     allowance.limit);
+}
+
+std::string cardsText(const Shelf& shelf) {
+  Bytes memory, held;
+  std::size_t count = 0;
+  for (const auto& [id, card] : shelf.cards) {
+    if (card->lost) continue;
+    ++count;
+    memory += card->memory;
+    held += card->held;
+  }
+  if (count == 0) return fmt::format("there is no card of {}", shelf.type);
+  return fmt::format("all cards of {} are full: {} of {} GB in use on {}", shelf.type,
+                     held.wholeGib(), memory.wholeGib(),
+                     count == 1 ? "1 card" : fmt::format("{} cards", count));
+}
+
+std::string instancesText(int count) {
+  return count == 1 ? "the 1 instance is full" : fmt::format("all {} instances full", count);
+}
+
+}  // namespace
+
+std::string_view toString(StopReason reason) {
+  switch (reason) {
+    case StopReason::IdleTimeout:
+      return "idle timeout";
+    case StopReason::MadeRoom:
+      return "made room";
+    case StopReason::Yielded:
+      return "yielded";
+    case StopReason::RevisionRetired:
+      return "revision retired";
+    case StopReason::StartFailed:
+      return "start failed";
+    case StopReason::Broken:
+      return "broken";
+    case StopReason::RequestAbandoned:
+      return "request abandoned";
+    case StopReason::CardLost:
+      return "card lost";
+    case StopReason::Drain:
+      return "shutdown";
+  }
+  return "?";
+}
+
+std::string describe(Shortage shortage, const Function& function) {
+  switch (shortage) {
+    case Shortage::None:
+      return {};
+    case Shortage::Cards:
+      return cardsText(*function.shelf);
+    case Shortage::CardQuota:
+      return quotaText("GPU cards", function.account->cards);
+    case Shortage::InstanceQuota:
+      return quotaText("instances", function.account->instances);
+    case Shortage::Runtime:
+      return "the instance runtime is down";
+  }
+  return {};
+}
+
+std::string startReason(const Function& function) {
+  const InstancePool& pool = *function.pool;
+  std::string reason = "no instance";
+  if (pool.serving() > 0) {
+    reason = instancesText(pool.serving());
+  } else if (const int coming = pool.starting() + pool.placing(); coming > 0) {
+    reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
+  }
+  if (pool.shortage == Shortage::None) return reason;
+  return fmt::format("{}; waited: {}", reason, describe(pool.shortage, function));
+}
+
+std::string queuedReason(const Request& request) {
+  if (request.servingThen > 0) return instancesText(request.servingThen);
+  if (request.startingThen > 0) return fmt::format("{} starting", request.startingThen);
+  return "no instance";
+}
+
+Error deadlineError(const Function& function, const PlannerConfig& config) {
+  const InstancePool& pool = *function.pool;
+  Shortage shortage = pool.shortage;
+  if (shortage == Shortage::None && pool.placing() > 0) {
+    shortage = function.shelf ? Shortage::Cards : Shortage::InstanceQuota;
+  }
+  const std::string text = describe(shortage, function);
+  switch (shortage) {
+    case Shortage::CardQuota:
+    case Shortage::InstanceQuota:
+      return {ErrorKind::Exhausted, text, "ResourceExhausted"};
+    case Shortage::Cards:
+      return {ErrorKind::Unavailable, text, "ResourceThrottled"};
+    case Shortage::Runtime:
+      return {ErrorKind::Unavailable, text, {}};
+    case Shortage::None:
+      break;
+  }
+  if (function.startFailures >= config.startFailuresInRow) {
+    return {
+        ErrorKind::Unavailable,
+        fmt::format("function '{}' is failing to start ({} times in a row); one start at a time "
+                    "is tried",
+                    function.name, function.startFailures),
+        {}};
+  }
+  return {
+      ErrorKind::TimedOut,
+      fmt::format("no instance of function '{}' was free before the queue deadline", function.name),
+      {}};
+}
+
+Error queueFullError(const Function& function, std::size_t limit) {
+  return {ErrorKind::Exhausted,
+          fmt::format("queue of function '{}' is full: {} of {} requests", function.name,
+                      function.pool->queue.size(), limit),
+          "ResourceExhausted"};
+}
+
+}  // namespace okibi::planner

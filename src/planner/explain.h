@@ -1,0 +1,26 @@
+#pragma once
+// The planner's reasons in words: for answers, `ps`, and "why cold?", "why refused?".
+
+#include <string>
+
+#include "base/result.h"
+#include "planner/command.h"
+#include "planner/function.h"
+
+namespace okibi::planner {
+
+// What the function waits for: "all cards of fc.gpu.tesla.1 are full", with use and limit.
+std::string describe(Shortage shortage, const Function& function);
+
+// Why the function needs another instance now, and what it waited for.
+std::string startReason(const Function& function);
+
+// Why a request could not be served when it came: "no instance", "all 2 instances full".
+std::string queuedReason(const Request& request);
+
+// The answer to a request whose deadline has passed.
+Error deadlineError(const Function& function, const PlannerConfig& config);
+
+Error queueFullError(const Function& function, std::size_t limit);
+
+}  // namespace okibi::planner

@@ -1,0 +1,61 @@
+#pragma once
+// One instance as the planner sees it.
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "planner/command.h"
+#include "planner/instance_state.h"
+#include "planner/linked_list.h"
+#include "planner/request_queue.h"
+
+namespace okibi::planner {
+
+struct CardBook;
+
+// Where an instance stands among those of its function that have room: most loaded first (fill
+// before start), then most recently idle (so that the others' idle time runs), then lowest id.
+struct RoomKey {
+  int load = 0;
+  std::uint64_t idleOrder = 0;
+  InstanceId id;
+  Instance* instance = nullptr;
+  bool operator<(const RoomKey& other) const {
+    if (load != other.load) return load > other.load;
+    if (idleOrder != other.idleOrder) return idleOrder > other.idleOrder;
+    return id < other.id;
+  }
+};
+using RoomSet = std::set<RoomKey>;
+
+struct Instance {
+  InstanceId id;
+  Function* function = nullptr;
+  InstanceState state = InstanceState::Placing;
+  Instant since;             // of the state
+  Instant readySince;        // valid once it has been Ready
+  CardBook* card = nullptr;  // null: a CPU function. Placing: claimed; else held
+  std::string reason;        // why it was started
+  RequestList inFlight;
+  std::optional<StopReason> stopReason;  // why it drains
+  std::string stopDetail;
+
+  std::uint64_t idleOrder = 0;   // running number of the last time it became idle
+  Instant idleSince;             // valid while isIdle()
+  std::optional<Instant> timer;  // armed idle timer; may be earlier than needed
+  std::optional<RoomKey> room;   // its key in the pool's room set
+  RoomSet::node_type roomNode;   // kept for reuse while it has no room
+
+  Link<Instance> poolLink, accountIdle, accountServing, shelfIdle, shelfServing;
+
+  bool serving() const { return state == InstanceState::Ready || state == InstanceState::Frozen; }
+  bool starting() const {
+    return state == InstanceState::Starting || state == InstanceState::Initializing;
+  }
+  bool isIdle() const { return serving() && inFlight.empty(); }
+};
+
+}  // namespace okibi::planner

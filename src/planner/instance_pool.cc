@@ -1,0 +1,63 @@
+#include "planner/instance_pool.h"
+
+namespace okibi::planner {
+
+int InstancePool::shortfall() const {
+  const std::size_t coming = comingSlots();
+  if (queue.size() <= coming) return 0;
+  const auto perInstance = static_cast<std::size_t>(concurrency_);
+  return static_cast<int>((queue.size() - coming + perInstance - 1) / perInstance);
+}
+
+bool InstancePool::hasSpare() const {
+  return placing_ > 0 && queue.size() <= slots(starting_ + placing_ - 1);
+}
+
+bool InstancePool::hasRoom(const Instance& instance) const {
+  return instance.serving() && instance.inFlight.size() < static_cast<std::size_t>(concurrency_);
+}
+
+void InstancePool::updateRoom(Instance& instance) {
+  const int load = static_cast<int>(instance.inFlight.size());
+  const bool wanted = hasRoom(instance);
+  if (instance.room) {
+    if (wanted && instance.room->load == load && instance.room->idleOrder == instance.idleOrder) {
+      return;
+    }
+    instance.roomNode = room_.extract(*instance.room);
+    OKIBI_CHECK(!instance.roomNode.empty(), "instance {}", instance.id.value());
+    instance.room.reset();
+  }
+  if (!wanted) return;
+  instance.room = RoomKey{load, instance.idleOrder, instance.id, &instance};
+  if (instance.roomNode.empty()) {
+    room_.insert(*instance.room);
+  } else {
+    instance.roomNode.value() = *instance.room;
+    room_.insert(std::move(instance.roomNode));
+  }
+}
+
+void InstancePool::count(InstanceState state, int change) {
+  switch (state) {
+    case InstanceState::Placing:
+      placing_ += change;
+      break;
+    case InstanceState::Starting:
+    case InstanceState::Initializing:
+      starting_ += change;
+      break;
+    case InstanceState::Ready:
+    case InstanceState::Frozen:
+      serving_ += change;
+      break;
+    case InstanceState::Draining:
+    case InstanceState::Stopping:
+      leaving_ += change;
+      break;
+    case InstanceState::Gone:
+      break;
+  }
+}
+
+}  // namespace okibi::planner

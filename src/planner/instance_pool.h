@@ -1,0 +1,63 @@
+#pragma once
+// The live side of one function: its queue, its instances counted by state, and those with room in
+// the order in which they are filled. Exists only while the function has requests or instances.
+
+#include <optional>
+
+#include "planner/instance.h"
+#include "planner/request_queue.h"
+#include "planner/waiting_line.h"
+
+namespace okibi::planner {
+
+// What a function that needs an instance lacks.
+enum class Shortage { None, Cards, CardQuota, InstanceQuota, Runtime };
+
+class InstancePool {
+ public:
+  explicit InstancePool(int concurrency) : concurrency_(concurrency) {}
+
+  RequestQueue queue;
+  LinkedList<Instance, &Instance::poolLink> instances;  // oldest first
+  // Its place in a waiting line; nullopt: in none.
+  std::optional<WaitingLine::Place> place;
+  WaitingLine* line = nullptr;
+  Shortage lineShortage = Shortage::None;  // what that line waits for
+  Shortage shortage = Shortage::None;      // the last one met; kept for the reasons of what follows
+  std::optional<Instant> yieldTimer;
+
+  int placing() const { return placing_; }
+  int starting() const { return starting_; }
+  int serving() const { return serving_; }
+  int total() const { return placing_ + starting_ + serving_ + leaving_; }
+  bool empty() const { return queue.empty() && total() == 0; }
+
+  // Slots of instances that are starting / starting or placing: requests within them have one
+  // coming.
+  std::size_t startingSlots() const { return slots(starting_); }
+  std::size_t comingSlots() const { return slots(starting_ + placing_); }
+  // How many more instances the queue needs: never more than it can fill.
+  int shortfall() const;
+  // Whether a placing instance could be withdrawn and the queue still be covered.
+  bool hasSpare() const;
+
+  // The instance the next request goes to; nullptr: none has room.
+  Instance* fullestWithRoom() const { return room_.empty() ? nullptr : room_.begin()->instance; }
+  // Brings the room set in line with the instance's state and load.
+  void updateRoom(Instance& instance);
+  bool hasRoom(const Instance& instance) const;
+
+  void count(InstanceState state, int change);
+
+ private:
+  std::size_t slots(int count) const {
+    return static_cast<std::size_t>(count) * static_cast<std::size_t>(concurrency_);
+  }
+
+  const int concurrency_;
+  int placing_ = 0, starting_ = 0, serving_ = 0;
+  int leaving_ = 0;  // draining or stopping
+  RoomSet room_;
+};
+
+}  // namespace okibi::planner

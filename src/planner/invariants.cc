@@ -1,0 +1,156 @@
+// The laws of the state, recomputed from scratch and compared with what is kept.
+
+#include "planner/core.h"
+
+namespace okibi::planner {
+namespace {
+
+struct Sums {
+  int held = 0, leaving = 0, promised = 0;
+  void add(InstanceState state) {
+    if (state == InstanceState::Placing) {
+      ++promised;
+      return;
+    }
+    ++held;
+    if (state == InstanceState::Draining || state == InstanceState::Stopping) ++leaving;
+  }
+  void check(const Allowance& allowance, const std::string& account) const {
+    OKIBI_CHECK(
+        allowance.held == held && allowance.leaving == leaving && allowance.promised == promised,
+        "account {}: {}/{}/{} kept, {}/{}/{} counted", account, allowance.held, allowance.leaving,
+        allowance.promised, held, leaving, promised);
+    OKIBI_CHECK(held <= allowance.limit, "account {}: {} of {}", account, held, allowance.limit);
+    OKIBI_CHECK(held - leaving + promised <= allowance.limit, "account {}: promised too much",
+                account);
+  }
+};
+
+// Memory by card as the instances have it.
+struct CardSums {
+  Bytes held, leaving, claimed;
+};
+
+void checkInstance(const Instance& instance) {
+  const Function& function = *instance.function;
+  const std::uint64_t id = instance.id.value();
+  const auto inFlight = instance.inFlight.size();
+  OKIBI_CHECK(inFlight <= static_cast<std::size_t>(function.concurrency),
+              "instance {}: {} in flight, concurrency {}", id, inFlight, function.concurrency);
+  const bool mayServe =
+      instance.state == InstanceState::Ready || instance.state == InstanceState::Draining;
+  OKIBI_CHECK(mayServe || inFlight == 0, "instance {} is {} with {} in flight", id,
+              toString(instance.state), inFlight);
+  OKIBI_CHECK(instance.state != InstanceState::Draining || inFlight > 0,
+              "instance {} drains nothing", id);
+  OKIBI_CHECK(instance.state != InstanceState::Gone, "instance {} is gone but kept", id);
+  OKIBI_CHECK(instance.accountServing.linked == instance.serving(), "instance {}", id);
+  OKIBI_CHECK(instance.accountIdle.linked == instance.isIdle(), "instance {}", id);
+  OKIBI_CHECK(instance.room.has_value() == function.pool->hasRoom(instance), "instance {}", id);
+  OKIBI_CHECK(!instance.isIdle() || instance.timer, "instance {} would idle forever", id);
+  OKIBI_CHECK((function.shelf != nullptr) == (instance.card != nullptr), "instance {}", id);
+}
+
+void checkQueue(const Function& function, Instant now) {
+  const InstancePool& pool = *function.pool;
+  std::size_t position = 0, overdue = 0;
+  std::uint64_t last = 0;
+  for (const Request* r = pool.queue.front(); r; r = RequestQueue::next(*r), ++position) {
+    OKIBI_CHECK(!r->instance && r->function == &function, "request {}", r->id.value());
+    OKIBI_CHECK(r->arrival > last, "request {} is out of order", r->id.value());
+    OKIBI_CHECK(r->deadline > now || (r->overdue && position < pool.startingSlots()),
+                "request {} waits {} ns past its deadline", r->id.value(),
+                (now - r->deadline).count());
+    overdue += r->overdue ? 1 : 0;
+    last = r->arrival;
+  }
+  OKIBI_CHECK(overdue == pool.queue.overdue(), "function {}", function.key.value());
+  OKIBI_CHECK(pool.queue.empty() || !pool.fullestWithRoom(),
+              "function {}: {} wait while instance {} has room", function.key.value(),
+              pool.queue.size(), pool.fullestWithRoom()->id.value());
+  OKIBI_CHECK(!pool.hasSpare(), "function {} keeps a placing instance it does not need",
+              function.key.value());
+}
+
+}  // namespace
+
+void Planner::Core::checkInvariants() const {
+  OKIBI_CHECK(dirtyAccounts_.empty() && dirtyShelves_.empty() && maybeAsleep_.empty());
+  std::map<std::string, std::pair<Sums, Sums>> byAccount;  // all, GPU
+  std::map<CardId, CardSums> byCard;
+  std::size_t inFlight = 0;
+  for (const auto& [id, instance] : instances_) {
+    checkInstance(instance);
+    inFlight += instance.inFlight.size();
+    auto& [all, gpu] = byAccount[instance.function->account->name];
+    all.add(instance.state);
+    if (!instance.card) continue;
+    gpu.add(instance.state);
+    CardSums& card = byCard[instance.card->id];
+    const Bytes slice = instance.function->slice;
+    if (instance.state == InstanceState::Placing) {
+      card.claimed += slice;
+      continue;
+    }
+    card.held += slice;
+    if (instance.state == InstanceState::Draining || instance.state == InstanceState::Stopping) {
+      card.leaving += slice;
+    }
+  }
+  for (const auto& [name, account] : accounts_) {
+    byAccount[name].first.check(account.instances, name);
+    byAccount[name].second.check(account.cards, name);
+  }
+  ledger_.check();
+  for (const auto& [id, card] : ledger_.cards()) {
+    const CardSums& sums = byCard[id];
+    OKIBI_CHECK(
+        card.held == sums.held && card.leaving == sums.leaving && card.claimed == sums.claimed,
+        "card {}: {}/{}/{} kept", id.value(), card.held.count(), card.leaving.count(),
+        card.claimed.count());
+    byCard.erase(id);
+  }
+  OKIBI_CHECK(byCard.empty(), "slices on {} unknown cards", byCard.size());
+  checkFunctions(inFlight);
+}
+
+void Planner::Core::checkFunctions(std::size_t inFlight) const {
+  std::size_t queued = 0, live = 0;
+  for (const auto& [key, function] : functions_) {
+    OKIBI_CHECK(!function.retired || function.pool, "function {} is retired but kept", key.value());
+    if (!function.pool) continue;
+    const InstancePool& pool = *function.pool;
+    OKIBI_CHECK(!pool.empty(), "function {} sleeps with a pool", key.value());
+    OKIBI_CHECK(pool.instances.size() == static_cast<std::size_t>(pool.total()), "function {}",
+                key.value());
+    queued += pool.queue.size();
+    live += pool.instances.size();
+    checkQueue(function, now_);
+    checkWaiting(function);
+  }
+  OKIBI_CHECK(queued + inFlight == requests_.size(), "{} queued, {} in flight, {} known", queued,
+              inFlight, requests_.size());
+  OKIBI_CHECK(live == instances_.size(), "{} in pools, {} known", live, instances_.size());
+}
+
+// Who needs an instance waits in one line, and for something that really is lacking.
+void Planner::Core::checkWaiting(const Function& function) const {
+  const InstancePool& pool = *function.pool;
+  const std::uint64_t key = function.key.value();
+  OKIBI_CHECK((wanted(function) > 0) == (pool.line != nullptr), "function {} wants {}", key,
+              wanted(function));
+  OKIBI_CHECK(!pool.yieldTimer || pool.line, "function {}", key);
+  if (!pool.line) return;
+  OKIBI_CHECK(pool.line->contains(*pool.place, function), "function {}", key);
+  OKIBI_CHECK(pool.yieldTimer, "function {} would wait forever", key);
+  if (runtimeDown_) return;
+  std::optional<Placement> placement;
+  if (function.shelf) placement = placeSlice(function, std::nullopt);
+  std::vector<Instance*> victims;
+  if (placement) victims = placement->victims;
+  const bool quota = makeQuota(function, std::nullopt, victims) == Shortage::None;
+  OKIBI_CHECK(!quota || (function.shelf && !placement), "function {} waits though there is room",
+              key);
+}
+
+}  // namespace okibi::planner

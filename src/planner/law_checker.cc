@@ -1,0 +1,264 @@
+#include "planner/law_checker.h"
+
+namespace okibi::planner {
+
+template <typename... Args>
+void LawChecker::broken(int law, fmt::format_string<Args...> format, Args&&... args) {
+  violations_.push_back(
+      fmt::format("law {}: {}", law, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+void LawChecker::observe(Instant now, const Event& event, const std::vector<Command>& commands,
+                         const std::vector<InstanceView>& views) {
+  now_ = now;
+  std::visit([this](const auto& e) { hear(e); }, event);
+  for (const Command& command : commands) {
+    std::visit([this](const auto& c) { see(c); }, command);
+  }
+  for (auto& [id, instance] : instances_) instance.draining = false;
+  for (const InstanceView& view : views) {
+    auto found = instances_.find(view.id);
+    if (found == instances_.end()) continue;
+    found->second.draining = view.state == InstanceState::Draining;
+    if (view.inFlight != found->second.inFlight) {
+      broken(2, "instance {} shows {} in flight, has {}", view.id.value(), view.inFlight,
+             found->second.inFlight);
+    }
+  }
+  checkQueues();
+}
+
+void LawChecker::expectRest() {
+  for (const auto& [id, request] : requests_) {
+    if (request.place != Place::Answered) broken(9, "invocation {} never ended", id.value());
+  }
+  for (const auto& [id, instance] : instances_) broken(9, "instance {} is left", id.value());
+}
+
+void LawChecker::hear(const FunctionAdded& event) {
+  functions_[event.plan.key].plan = event.plan;
+  if (!event.replaces) return;
+  auto old = functions_.find(*event.replaces);
+  if (old == functions_.end()) return;
+  for (const auto& [id, deadline] : old->second.queued) {
+    functions_[event.plan.key].queued.emplace(id, deadline);
+    requests_[id].function = event.plan.key;
+  }
+  old->second.queued.clear();
+}
+
+void LawChecker::hear(const InvocationArrived& event) {
+  requests_[event.invocation] = {event.function, Place::Queued, {}, event.deadline};
+  functions_[event.function].queued.emplace(event.invocation, event.deadline);
+}
+
+void LawChecker::leaveSlot(Request& request) {
+  if (request.place == Place::Dispatched) --instances_[request.instance].inFlight;
+}
+
+void LawChecker::answer(InvocationId id, Request& request) {
+  leaveSlot(request);
+  functions_[request.function].queued.erase(id);
+  request.place = Place::Answered;
+}
+
+LawChecker::Request* LawChecker::request(InvocationId id) {
+  auto found = requests_.find(id);
+  return found == requests_.end() ? nullptr : &found->second;
+}
+
+void LawChecker::hear(const InvocationEnded& event) {
+  Request* r = request(event.invocation);
+  if (r && r->place == Place::Dispatched) answer(event.invocation, *r);
+}
+
+void LawChecker::hear(const InvocationCancelled& event) {
+  Request* r = request(event.invocation);
+  if (r && r->place != Place::Answered) answer(event.invocation, *r);
+}
+
+void LawChecker::hear(const InstanceReady& event) {
+  auto found = instances_.find(event.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Starting) return;
+  found->second.phase = Phase::Ready;
+  --functions_[found->second.function].starting;
+}
+
+void LawChecker::remove(InstanceId id) {
+  auto found = instances_.find(id);
+  if (found == instances_.end()) return;
+  if (found->second.phase == Phase::Starting) --functions_[found->second.function].starting;
+  instances_.erase(found);
+}
+
+void LawChecker::hear(const InstanceGone& event) {
+  remove(event.instance);
+}
+
+void LawChecker::hear(const CardAdded& event) {
+  cards_[event.card.id] = event.card.memory;
+}
+
+void LawChecker::hear(const RuntimeLost&) {
+  while (!instances_.empty()) remove(instances_.begin()->first);
+}
+
+void LawChecker::see(const Dispatch& command) {
+  Request* r = request(command.invocation);
+  if (!r || r->place != Place::Queued) {
+    return broken(2, "invocation {} dispatched, not queued", command.invocation.value());
+  }
+  if (r->deadline < now_ && functions_[r->function].starting == 0 &&
+      command.warmth != Warmth::Cold) {
+    broken(2, "invocation {} served after its deadline", command.invocation.value());
+  }
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end()) {
+    return broken(2, "invocation {} dispatched to nothing", command.invocation.value());
+  }
+  Instance& instance = found->second;
+  if (instance.phase != Phase::Ready || instance.draining) {
+    broken(3, "invocation {} to instance {} that is not ready", command.invocation.value(),
+           command.instance.value());
+  }
+  if (instance.function != r->function) {
+    broken(2, "invocation {} to another function", command.invocation.value());
+  }
+  const Function& function = functions_[r->function];
+  if (++instance.inFlight > function.plan.concurrency) {
+    broken(3, "instance {} serves {}", command.instance.value(), instance.inFlight);
+  }
+  functions_[r->function].queued.erase(command.invocation);
+  r->place = Place::Dispatched;
+  r->instance = command.instance;
+}
+
+void LawChecker::see(const Refuse& command) {
+  Request* r = request(command.invocation);
+  if (!r || r->place != Place::Queued) {
+    return broken(2, "invocation {} refused, not queued", command.invocation.value());
+  }
+  if (command.error.message.empty()) {
+    broken(5, "invocation {} refused without a reason", command.invocation.value());
+  }
+  answer(command.invocation, *r);
+}
+
+void LawChecker::see(const Abort& command) {
+  Request* r = request(command.invocation);
+  if (!r || r->place != Place::Dispatched) {
+    return broken(2, "invocation {} aborted, not dispatched", command.invocation.value());
+  }
+  if (instances_.contains(command.instance)) {
+    broken(8, "invocation {} aborted though instance {} lives", command.invocation.value(),
+           command.instance.value());
+    --instances_[command.instance].inFlight;
+  }
+  r->place = Place::Answered;
+}
+
+void LawChecker::see(const StartInstance& command) {
+  checkStart(command);
+  Function& function = functions_[command.function];
+  instances_[command.instance] = {command.function, Phase::Starting, command.slice, 0, false};
+  ++function.starting;
+  checkCards();
+  checkQuota(function.plan.account);
+}
+
+void LawChecker::checkStart(const StartInstance& command) {
+  const Function& function = functions_[command.function];
+  if (instances_.contains(command.instance)) {
+    broken(2, "instance {} started twice", command.instance.value());
+  }
+  const auto coming = static_cast<std::size_t>(function.starting * function.plan.concurrency);
+  if (function.queued.size() <= coming) {
+    broken(4, "instance {} started for nobody", command.instance.value());
+  }
+  for (const auto& [id, instance] : instances_) {
+    if (instance.function == command.function && hasRoom(instance)) {
+      broken(4, "instance {} started while {} has room", command.instance.value(), id.value());
+    }
+  }
+  if (function.plan.gpu.has_value() != command.slice.has_value() ||
+      (command.slice && command.slice->memory != function.plan.gpu->memory)) {
+    broken(1, "instance {} has the wrong slice", command.instance.value());
+  }
+}
+
+void LawChecker::checkCards() {
+  std::map<CardId, Bytes> used;
+  for (const auto& [id, instance] : instances_) {
+    if (instance.slice) used[instance.slice->card] += instance.slice->memory;
+  }
+  for (const auto& [card, bytes] : used) {
+    if (bytes > cards_[card]) {
+      broken(1, "card {}: {} of {} GB", card.value(), bytes.wholeGib(), cards_[card].wholeGib());
+    }
+  }
+}
+
+void LawChecker::checkQuota(const std::string& account) {
+  int all = 0, gpu = 0;
+  for (const auto& [id, instance] : instances_) {
+    if (functions_[instance.function].plan.account != account) continue;
+    ++all;
+    gpu += instance.slice ? 1 : 0;
+  }
+  if (gpu > config_.cardQuota) broken(5, "account {}: {} GPU instances", account, gpu);
+  if (all > config_.instanceQuota) broken(5, "account {}: {} instances", account, all);
+}
+
+void LawChecker::see(const StopInstance& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.phase == Phase::Stopping) {
+    return broken(3, "instance {} stopped twice or unknown", command.instance.value());
+  }
+  if (found->second.inFlight > 0 || found->second.phase == Phase::Frozen) {
+    broken(3, "instance {} stopped frozen or with {} in flight", command.instance.value(),
+           found->second.inFlight);
+  }
+  if (found->second.phase == Phase::Starting) --functions_[found->second.function].starting;
+  found->second.phase = Phase::Stopping;
+}
+
+void LawChecker::see(const Freeze& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Ready ||
+      found->second.inFlight > 0) {
+    return broken(3, "instance {} frozen while in use", command.instance.value());
+  }
+  found->second.phase = Phase::Frozen;
+}
+
+void LawChecker::see(const Thaw& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Frozen) {
+    return broken(3, "instance {} thawed, not frozen", command.instance.value());
+  }
+  found->second.phase = Phase::Ready;
+}
+
+bool LawChecker::hasRoom(const Instance& instance) const {
+  return (instance.phase == Phase::Ready || instance.phase == Phase::Frozen) &&
+         !instance.draining &&
+         instance.inFlight < functions_.at(instance.function).plan.concurrency;
+}
+
+void LawChecker::checkQueues() {
+  for (const auto& [id, instance] : instances_) {
+    if (hasRoom(instance) && !functions_[instance.function].queued.empty()) {
+      broken(4, "instance {} has room while {} wait", id.value(),
+             functions_[instance.function].queued.size());
+    }
+  }
+  for (const auto& [key, function] : functions_) {
+    int overdue = 0;
+    for (const auto& [id, deadline] : function.queued) overdue += deadline < now_ ? 1 : 0;
+    if (overdue > function.starting * function.plan.concurrency) {
+      broken(2, "function {}: {} wait past their deadline", key.value(), overdue);
+    }
+  }
+}
+
+}  // namespace okibi::planner

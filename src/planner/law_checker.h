@@ -1,0 +1,98 @@
+#pragma once
+// The laws of docs/architecture.md, checked from outside: it sees only the events that went in and
+// the commands that came out, keeps its own books, and trusts nothing of the planner's.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "planner/command.h"
+#include "planner/event.h"
+#include "planner/plan.h"
+#include "planner/view.h"
+
+namespace okibi::planner {
+
+class LawChecker {
+ public:
+  explicit LawChecker(PlannerConfig config = {}) : config_(config) {}
+
+  // One step of the planner. `views`: its instances after the step; used only to know which ones
+  // are draining, which no command tells.
+  void observe(Instant now, const Event& event, const std::vector<Command>& commands,
+               const std::vector<InstanceView>& views);
+
+  // Law 9, when all is over.
+  void expectRest();
+
+  // What was broken, in words; empty: nothing.
+  const std::vector<std::string>& violations() const { return violations_; }
+
+ private:
+  enum class Place { Queued, Dispatched, Answered };
+  struct Request {
+    FunctionKey function;
+    Place place = Place::Queued;
+    InstanceId instance;
+    Instant deadline;
+  };
+  enum class Phase { Starting, Ready, Frozen, Stopping };
+  struct Instance {
+    FunctionKey function;
+    Phase phase = Phase::Starting;
+    std::optional<Slice> slice;
+    int inFlight = 0;
+    bool draining = false;
+  };
+  struct Function {
+    FunctionPlan plan;
+    std::map<InvocationId, Instant> queued;  // with deadline
+    int starting = 0;
+  };
+
+  void hear(const FunctionAdded& event);
+  void hear(const InvocationArrived& event);
+  void hear(const InvocationEnded& event);
+  void hear(const InvocationCancelled& event);
+  void hear(const InstanceReady& event);
+  void hear(const InstanceGone& event);
+  void hear(const CardAdded& event);
+  void hear(const RuntimeLost& event);
+  template <typename Other>
+  void hear(const Other&) {}
+
+  void see(const Dispatch& command);
+  void see(const Refuse& command);
+  void see(const Abort& command);
+  void see(const StartInstance& command);
+  void see(const StopInstance& command);
+  void see(const Freeze& command);
+  void see(const Thaw& command);
+  void see(const WakeAt&) {}
+
+  void checkStart(const StartInstance& command);
+  void checkCards();
+  void checkQuota(const std::string& account);
+  void checkQueues();
+  void leaveSlot(Request& request);
+  void answer(InvocationId id, Request& request);
+  void remove(InstanceId id);
+  bool hasRoom(const Instance& instance) const;
+  Request* request(InvocationId id);
+  template <typename... Args>
+  void broken(int law, fmt::format_string<Args...> format, Args&&... args);
+
+  const PlannerConfig config_;
+  Instant now_{};
+  std::map<FunctionKey, Function> functions_;
+  std::map<InvocationId, Request> requests_;
+  std::map<InstanceId, Instance> instances_;
+  std::map<CardId, Bytes> cards_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace okibi::planner

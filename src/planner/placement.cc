@@ -1,0 +1,115 @@
+#include "planner/placement.h"
+
+#include <algorithm>
+#include <map>
+
+namespace okibi::planner {
+namespace {
+
+CardBook* bestFit(const Shelf& shelf, const Shelf::Index& index, Bytes slice) {
+  auto found = index.lower_bound({slice, CardId()});
+  return found == index.end() ? nullptr : shelf.cards.at(found->second);
+}
+
+// Collects leavers card by card until one card has room for the slice.
+class Eviction {
+ public:
+  explicit Eviction(Bytes slice) : slice_(slice) {}
+
+  // True: the instance's card now has room.
+  bool offer(Instance& instance) {
+    if (instance.card->lost) return false;
+    auto [entry, added] = offers_.try_emplace(instance.card->id);
+    Offer& offer = entry->second;
+    if (added) offer.room = instance.card->promisable();
+    offer.room += instance.function->slice;
+    offer.victims.push_back(&instance);
+    if (offer.room < slice_) return false;
+    chosen_ = &instance;
+    return true;
+  }
+
+  std::optional<Placement> result() {
+    if (!chosen_) return std::nullopt;
+    Offer& offer = offers_.at(chosen_->card->id);
+    // Whoever came later in the order is spared first, if the rest suffices.
+    for (std::size_t i = offer.victims.size(); i-- > 0;) {
+      const Bytes without = offer.room - offer.victims[i]->function->slice;
+      if (without < slice_) continue;
+      offer.room = without;
+      offer.victims.erase(offer.victims.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    return Placement{chosen_->card, std::move(offer.victims)};
+  }
+
+ private:
+  struct Offer {
+    Bytes room;
+    std::vector<Instance*> victims;
+  };
+  const Bytes slice_;
+  std::map<CardId, Offer> offers_;
+  Instance* chosen_ = nullptr;
+};
+
+std::optional<Placement> evict(const Function& function, YieldRule readyBefore) {
+  const Shelf& shelf = *function.shelf;
+  Eviction eviction(function.slice);
+  for (Instance* i = shelf.idle.front(); i; i = shelf.idle.next(*i)) {
+    if (eviction.offer(*i)) return eviction.result();
+  }
+  if (!readyBefore) return std::nullopt;
+  for (Instance* i = shelf.serving.front(); i; i = shelf.serving.next(*i)) {
+    if (i->readySince > *readyBefore) break;
+    if (i->isIdle() || i->function == &function) continue;
+    if (eviction.offer(*i)) return eviction.result();
+  }
+  return std::nullopt;
+}
+
+template <typename List>
+Instance* firstOutside(const List& list, const Function& function,
+                       const std::vector<Instance*>& leaving) {
+  for (Instance* i = list.front(); i; i = list.next(*i)) {
+    if (i->function != &function && std::ranges::find(leaving, i) == leaving.end()) return i;
+  }
+  return nullptr;
+}
+
+// The one of the two that is earlier in `order`; either may be null.
+template <typename Order>
+Instance* earlier(Instance* a, Instance* b, Order order) {
+  if (!a || !b) return a ? a : b;
+  return std::pair(order(*a), a->id) < std::pair(order(*b), b->id) ? a : b;
+}
+
+}  // namespace
+
+CardBook* bookableCard(const Shelf& shelf, Bytes slice) {
+  return bestFit(shelf, shelf.byBookable, slice);
+}
+
+std::optional<Placement> placeSlice(const Function& function, YieldRule readyBefore) {
+  const Shelf& shelf = *function.shelf;
+  if (CardBook* card = bookableCard(shelf, function.slice)) return Placement{card, {}};
+  if (CardBook* card = bestFit(shelf, shelf.byPromisable, function.slice)) {
+    return Placement{card, {}};
+  }
+  return evict(function, readyBefore);
+}
+
+Instance* pickForQuota(const Function& function, QuotaKind kind, YieldRule readyBefore,
+                       const std::vector<Instance*>& leaving) {
+  const Account& account = *function.account;
+  const bool any = kind == QuotaKind::AllInstances;
+  Instance* idle = earlier(firstOutside(account.idleGpu, function, leaving),
+                           any ? firstOutside(account.idleCpu, function, leaving) : nullptr,
+                           [](const Instance& i) { return i.idleSince; });
+  if (idle || !readyBefore) return idle;
+  Instance* busy = earlier(firstOutside(account.servingGpu, function, leaving),
+                           any ? firstOutside(account.servingCpu, function, leaving) : nullptr,
+                           [](const Instance& i) { return i.readySince; });
+  return busy && busy->readySince <= *readyBefore ? busy : nullptr;
+}
+
+}  // namespace okibi::planner

@@ -1,0 +1,36 @@
+#pragma once
+// What an account may hold and holds, and who waits for it.
+
+#include <set>
+#include <string>
+
+#include "base/ids.h"
+#include "planner/instance.h"
+#include "planner/waiting_line.h"
+
+namespace okibi::planner {
+
+// A counted allowance. `leaving` of the `held` will be given back (draining or stopping);
+// `promised` of what is or will be free belongs to instances in Placing.
+struct Allowance {
+  int limit = 0;
+  int held = 0;
+  int leaving = 0;
+  int promised = 0;
+  bool hasFree() const { return held < limit; }
+  bool canPromise() const { return held - leaving + promised < limit; }
+};
+
+struct Account {
+  std::string name;
+  Allowance cards;      // GPU instances: each counts one card, whatever its slice
+  Allowance instances;  // all instances
+  WaitingLine cardLine, instanceLine;
+  // Idle and serving instances, longest first; those of GPU and of CPU functions apart.
+  LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
+  LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;
+  std::set<InstanceId> placing;
+  bool dirty = false;  // something was given back: its lines are to be served in this step
+};
+
+}  // namespace okibi::planner

@@ -1,0 +1,57 @@
+#pragma once
+// Requests, and the queue of one function: first come, first served.
+
+#include <cstdint>
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "planner/linked_list.h"
+
+namespace okibi::planner {
+
+struct Function;
+struct Instance;
+
+// A request is in exactly one place: in its function's queue (instance is null), or in flight on an
+// instance; when it is answered it no longer exists.
+struct Request {
+  InvocationId id;
+  Function* function = nullptr;
+  Instance* instance = nullptr;
+  std::uint64_t arrival = 0;  // running number over all functions
+  Instant deadline;
+  // The deadline passed while an instance was starting for it (Core::expire).
+  bool overdue = false;
+  // What the function had when the request came and had to wait.
+  int servingThen = 0, startingThen = 0;
+  Link<Request> link;
+};
+
+using RequestList = LinkedList<Request, &Request::link>;
+
+class RequestQueue {
+ public:
+  bool empty() const { return requests_.empty(); }
+  std::size_t size() const { return requests_.size(); }
+  Request* front() const { return requests_.front(); }
+  Request* back() const { return requests_.back(); }
+  static Request* next(const Request& request) { return RequestList::next(request); }
+  std::size_t overdue() const { return overdue_; }
+
+  void push(Request& request);
+  // Puts a request that comes from another queue in its place by arrival.
+  void merge(Request& request);
+  void erase(Request& request);
+  void markOverdue(Request& request);
+
+  // The request with `ahead` others before it; nullptr: the queue is not that long.
+  Request* at(std::size_t ahead) const;
+  // Whether fewer than `slots` requests are before it.
+  bool isWithin(const Request& request, std::size_t slots) const;
+
+ private:
+  RequestList requests_;
+  std::size_t overdue_ = 0;  // how many are marked
+};
+
+}  // namespace okibi::planner

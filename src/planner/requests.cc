@@ -1,0 +1,125 @@
+// From the queue to an instance, and out again.
+
+#include <fmt/format.h>
+
+#include "planner/core.h"
+#include "planner/explain.h"
+
+namespace okibi::planner {
+
+void Planner::Core::enqueue(Request& request) {
+  InstancePool& pool = *request.function->pool;
+  request.servingThen = pool.serving();
+  request.startingThen = pool.starting() + pool.placing();
+  pool.queue.push(request);
+  deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
+}
+
+void Planner::Core::unqueue(Request& request) {
+  if (!request.overdue) {
+    deadlines_.remove({request.deadline, TimerKind::Deadline, request.id.value()});
+  }
+  request.function->pool->queue.erase(request);
+}
+
+void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth) {
+  OKIBI_CHECK(!request.instance && instance.serving(), "request {} to instance {} ({})",
+              request.id.value(), instance.id.value(), toString(instance.state));
+  if (instance.state == InstanceState::Frozen) {
+    emit(Thaw{instance.id});
+    move(instance, InstanceState::Ready);
+    warmth = Warmth::Thawed;
+  }
+  std::string reason;
+  if (request.link.linked) {
+    reason = warmth == Warmth::Cold ? instance.reason : queuedReason(request);
+    unqueue(request);
+  }
+  request.instance = &instance;
+  instance.inFlight.pushBack(request);
+  updateLoad(instance);
+  emit(Dispatch{request.id, instance.id, warmth, std::move(reason)});
+}
+
+FunctionKey Planner::Core::leaveQueue(InvocationId invocation) {
+  Request* request = findRequest(invocation);
+  if (!request || request->instance) return {};
+  const FunctionKey key = request->function->key;
+  unqueue(*request);
+  requests_.erase(invocation);
+  maybeAsleep_.push_back(key);
+  return key;
+}
+
+void Planner::Core::refuse(Request& request, Error error) {
+  OKIBI_CHECK(!request.instance, "request {} is dispatched", request.id.value());
+  if (request.link.linked) unqueue(request);
+  maybeAsleep_.push_back(request.function->key);
+  emit(Refuse{request.id, std::move(error)});
+  requests_.erase(InvocationId(request.id));
+}
+
+// The deadline bounds the wait for capacity. A request whose instance is starting has its capacity:
+// it stays, marked, and is refused only if that start comes to nothing.
+void Planner::Core::expire(Request& request) {
+  Function& function = *request.function;
+  InstancePool& pool = *function.pool;
+  if (pool.queue.isWithin(request, pool.startingSlots())) {
+    pool.queue.markOverdue(request);
+    return;
+  }
+  // Its timer is out already: put it back for unqueue, which every way out of the queue goes
+  // through.
+  deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
+  refuse(request, deadlineError(function, config_));
+  settle(function);
+}
+
+void Planner::Core::refuseOverdue(Function& function) {
+  InstancePool& pool = *function.pool;
+  if (pool.queue.overdue() == 0) return;
+  Request* request = pool.queue.at(pool.startingSlots());
+  while (request && pool.queue.overdue() > 0) {
+    Request* next = RequestQueue::next(*request);
+    if (request->overdue) refuse(*request, deadlineError(function, config_));
+    request = next;
+  }
+}
+
+void Planner::Core::endDispatched(Request& request, SlotState slot) {
+  Instance& instance = *request.instance;
+  Function& function = *request.function;
+  instance.inFlight.erase(request);
+  requests_.erase(InvocationId(request.id));
+  updateLoad(instance);
+  const bool abandoned =
+      slot == SlotState::Suspect && function.afterAbandon == AfterAbandon::ReplaceInstance;
+  if (instance.state == InstanceState::Draining) {
+    if (instance.inFlight.empty()) stop(instance, *instance.stopReason, instance.stopDetail);
+  } else if (slot == SlotState::Broken) {
+    release(instance, StopReason::Broken);
+  } else if (abandoned) {
+    release(instance, StopReason::RequestAbandoned);
+  }
+  settle(function);
+}
+
+void Planner::Core::abortAll(Instance& instance, const Error& error) {
+  while (Request* request = instance.inFlight.front()) {
+    instance.inFlight.erase(*request);
+    emit(Abort{request->id, instance.id, error});
+    requests_.erase(InvocationId(request->id));
+  }
+}
+
+void Planner::Core::moveQueue(Function& from, Function& to) {
+  if (!from.pool || from.pool->queue.empty()) return;
+  if (!to.pool) to.pool = std::make_unique<InstancePool>(to.concurrency);
+  while (Request* request = from.pool->queue.front()) {
+    from.pool->queue.erase(*request);
+    request->function = &to;
+    to.pool->queue.merge(*request);
+  }
+}
+
+}  // namespace okibi::planner

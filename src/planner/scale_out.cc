@@ -1,0 +1,264 @@
+// From the queue to new instances: how many, where, and who waits for what.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "planner/core.h"
+#include "planner/explain.h"
+
+namespace okibi::planner {
+
+void Planner::Core::settle(Function& function, const Instance* fresh) {
+  if (!function.pool) return;
+  InstancePool& pool = *function.pool;
+  while (!pool.queue.empty()) {
+    Instance* instance = pool.fullestWithRoom();
+    if (!instance) break;
+    dispatch(*pool.queue.front(), *instance, instance == fresh ? Warmth::Cold : Warmth::Warm);
+  }
+  refuseOverdue(function);
+  while (pool.hasSpare()) {
+    // The youngest is withdrawn: the others have waited longer for what they were promised.
+    Instance* newest = pool.instances.back();
+    while (newest->state != InstanceState::Placing) newest = pool.instances.previous(*newest);
+    forget(*newest);
+  }
+  if (wanted(function) == 0) {
+    stopWaiting(function);
+  } else if (!pool.line) {
+    joinLine(function, function.shelf ? Shortage::Cards : Shortage::InstanceQuota);
+  } else if (pool.place != placeInLine(function, pool.lineShortage)) {
+    const Shortage shortage = pool.lineShortage;
+    exitLine(function);
+    joinLine(function, shortage);
+  }
+}
+
+int Planner::Core::wanted(const Function& function) const {
+  const InstancePool& pool = *function.pool;
+  const int shortfall = pool.shortfall();
+  if (shortfall == 0 || function.startFailures < config_.startFailuresInRow) return shortfall;
+  return pool.placing() + pool.starting() == 0 ? 1 : 0;
+}
+
+WaitingLine& Planner::Core::lineFor(const Function& function, Shortage shortage) {
+  switch (shortage) {
+    case Shortage::CardQuota:
+      return function.account->cardLine;
+    case Shortage::InstanceQuota:
+      return function.account->instanceLine;
+    case Shortage::Runtime:
+      return runtimeLine_;
+    case Shortage::Cards:
+    case Shortage::None:
+      break;
+  }
+  OKIBI_CHECK(shortage == Shortage::Cards && function.shelf, "function {}", function.key.value());
+  return function.shelf->line;
+}
+
+WaitingLine::Place Planner::Core::placeInLine(const Function& function, Shortage shortage) const {
+  const InstancePool& pool = *function.pool;
+  const Request* request = pool.queue.at(pool.comingSlots());
+  OKIBI_CHECK(request, "function {} wants nothing", function.key.value());
+  return {request->arrival, shortage == Shortage::Cards ? function.slice : Bytes()};
+}
+
+void Planner::Core::joinLine(Function& function, Shortage shortage) {
+  InstancePool& pool = *function.pool;
+  OKIBI_CHECK(!pool.line, "function {}", function.key.value());
+  pool.line = &lineFor(function, shortage);
+  pool.lineShortage = shortage;
+  pool.place = placeInLine(function, shortage);
+  pool.line->join(*pool.place, function);
+  armYield(function);
+  if (shortage == Shortage::Cards) {
+    markDirty(*function.shelf);
+  } else if (shortage != Shortage::Runtime) {
+    markDirty(*function.account);
+  }
+}
+
+void Planner::Core::exitLine(Function& function) {
+  InstancePool& pool = *function.pool;
+  pool.line->leave(*pool.place);
+  pool.line = nullptr;
+  pool.place.reset();
+}
+
+void Planner::Core::stopWaiting(Function& function) {
+  InstancePool& pool = *function.pool;
+  if (pool.line) exitLine(function);
+  if (pool.yieldTimer) timers_.remove({*pool.yieldTimer, TimerKind::Yield, function.key.value()});
+  pool.yieldTimer.reset();
+  if (pool.placing() == 0) pool.shortage = Shortage::None;
+}
+
+void Planner::Core::armYield(Function& function) {
+  InstancePool& pool = *function.pool;
+  if (pool.yieldTimer) return;
+  pool.yieldTimer = now_ + config_.yieldAfter;
+  timers_.add({*pool.yieldTimer, TimerKind::Yield, function.key.value()});
+}
+
+// Somebody has waited long: the first of that line, who has waited longest, may make others yield.
+void Planner::Core::onYield(Function& function) {
+  InstancePool& pool = *function.pool;
+  pool.yieldTimer.reset();
+  armYield(function);
+  Function& first = *pool.line->first(std::nullopt);
+  if (wanted(first) > 0 && acquire(first, now_ - config_.yieldAfter) != Shortage::None) return;
+  settle(first);
+}
+
+void Planner::Core::serveLine(WaitingLine& line) {
+  std::optional<Bytes> below;  // slices from this size on are known to find no place
+  while (Function* function = line.first(below)) {
+    InstancePool& pool = *function->pool;
+    if (wanted(*function) == 0) {
+      stopWaiting(*function);
+      continue;
+    }
+    if (const auto place = placeInLine(*function, pool.lineShortage); place != *pool.place) {
+      line.leave(*pool.place);
+      pool.place = place;
+      line.join(place, *function);
+      continue;
+    }
+    const Shortage shortage = acquire(*function, std::nullopt);
+    if (shortage == Shortage::None) continue;
+    pool.shortage = shortage;
+    if (shortage == pool.lineShortage) {
+      below = pool.place->slice;
+    } else {
+      exitLine(*function);
+      joinLine(*function, shortage);
+    }
+  }
+}
+
+Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
+  if (runtimeDown_) return Shortage::Runtime;
+  std::optional<Placement> placement;
+  if (function.shelf) placement = placeSlice(function, readyBefore);
+  std::vector<Instance*> victims;
+  if (placement) victims = placement->victims;
+  if (Shortage s = makeQuota(function, readyBefore, victims); s != Shortage::None) return s;
+  if (function.shelf && !placement) return Shortage::Cards;
+  for (Instance* victim : victims) {
+    release(*victim, victim->isIdle() ? StopReason::MadeRoom : StopReason::Yielded,
+            fmt::format("for function '{}'", function.name));
+  }
+  create(function, placement ? placement->card : nullptr);
+  return Shortage::None;
+}
+
+// Adds to the victims until the account's quota admits one more instance of the function.
+Shortage Planner::Core::makeQuota(const Function& function, YieldRule readyBefore,
+                                  std::vector<Instance*>& victims) const {
+  const Account& account = *function.account;
+  const auto lacking = [&](const Allowance& allowance, QuotaKind kind) {
+    const auto relief = std::ranges::count_if(victims, [&](const Instance* victim) {
+      return victim->function->account == &account &&
+             (kind == QuotaKind::AllInstances || victim->card);
+    });
+    return allowance.held - allowance.leaving + allowance.promised - relief >= allowance.limit;
+  };
+  if (function.shelf && lacking(account.cards, QuotaKind::GpuInstances)) {
+    Instance* victim = pickForQuota(function, QuotaKind::GpuInstances, readyBefore, victims);
+    if (!victim) return Shortage::CardQuota;
+    victims.push_back(victim);
+  }
+  if (lacking(account.instances, QuotaKind::AllInstances)) {
+    Instance* victim = pickForQuota(function, QuotaKind::AllInstances, readyBefore, victims);
+    if (!victim) return Shortage::InstanceQuota;
+    victims.push_back(victim);
+  }
+  return Shortage::None;
+}
+
+void Planner::Core::create(Function& function, CardBook* card) {
+  Account& account = *function.account;
+  const InstanceId id(++lastInstance_);
+  Instance& instance = instances_[id];
+  instance.id = id;
+  instance.function = &function;
+  instance.since = now_;
+  instance.reason = startReason(function);
+  function.pool->count(InstanceState::Placing, +1);
+  function.pool->instances.pushBack(instance);
+  ++account.instances.promised;
+  account.placing.insert(id);
+  if (card) {
+    instance.card = card;
+    ++account.cards.promised;
+    ledger_.claim(*card, function.slice, id);
+    function.shelf->placing.insert(id);
+  }
+  tryStart(instance);
+}
+
+bool Planner::Core::tryStart(Instance& instance) {
+  Function& function = *instance.function;
+  const Account& account = *function.account;
+  if (!account.instances.hasFree()) return false;
+  std::optional<Slice> slice;
+  if (function.shelf) {
+    if (!account.cards.hasFree()) return false;
+    if (function.slice > instance.card->free()) {
+      // What it was promised is not back yet; another card may have come free meanwhile.
+      CardBook* other = bookableCard(*function.shelf, function.slice);
+      if (!other) return false;
+      ledger_.unclaim(*instance.card, function.slice, instance.id);
+      ledger_.claim(*other, function.slice, instance.id);
+      instance.card = other;
+      markDirty(*function.shelf);
+    }
+    slice = Slice{instance.card->id, function.slice};
+  }
+  move(instance, InstanceState::Starting);
+  emit(StartInstance{instance.id, function.key, slice, instance.reason});
+  return true;
+}
+
+void Planner::Core::startPlaced(const std::set<InstanceId>& placing) {
+  const std::vector<InstanceId> inOrder(placing.begin(), placing.end());
+  for (InstanceId id : inOrder) tryStart(instances_.at(id));
+}
+
+void Planner::Core::markDirty(Account& account) {
+  if (account.dirty ||
+      (account.placing.empty() && account.cardLine.empty() && account.instanceLine.empty())) {
+    return;
+  }
+  account.dirty = true;
+  dirtyAccounts_.push_back(&account);
+}
+
+void Planner::Core::markDirty(Shelf& shelf) {
+  if (shelf.dirty || (shelf.placing.empty() && shelf.line.empty())) return;
+  shelf.dirty = true;
+  dirtyShelves_.push_back(&shelf);
+}
+
+void Planner::Core::pump() {
+  while (!dirtyAccounts_.empty() || !dirtyShelves_.empty()) {
+    if (!dirtyAccounts_.empty()) {
+      Account& account = *dirtyAccounts_.front();
+      dirtyAccounts_.erase(dirtyAccounts_.begin());
+      account.dirty = false;
+      startPlaced(account.placing);
+      serveLine(account.cardLine);
+      serveLine(account.instanceLine);
+    } else {
+      Shelf& shelf = *dirtyShelves_.front();
+      dirtyShelves_.erase(dirtyShelves_.begin());
+      shelf.dirty = false;
+      startPlaced(shelf.placing);
+      serveLine(shelf.line);
+    }
+  }
+}
+
+}  // namespace okibi::planner
