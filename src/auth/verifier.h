@@ -1,0 +1,54 @@
+#pragma once
+// Verifier: is this request signed by the key it names? ACS3-HMAC-SHA256 as the official SDKs
+// compute it (fact sheet 2.1 for the control API, 2.2 for HTTP triggers). Pure but for its memory
+// of nonces; one thread.
+//
+// Refusals carry a wire code: MissingRequiredHeader (Invalid, 400); InvalidAccessKeyID,
+// SignatureNotMatch, AccessDenied (stale date, replayed nonce) (Denied, 403). Messages never
+// contain a secret or the expected signature.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "auth/access_key.h"
+#include "auth/nonce_cache.h"
+#include "auth/request.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace okibi::auth {
+
+// nullopt: no such key.
+using KeyLookup = std::function<std::optional<AccessKey>(std::string_view id)>;
+
+// Who sent the request, once the signature was found good.
+struct Caller {
+  std::string account, accessKeyId;
+  std::string bodySha256;  // control API: what the body must hash to; empty for HTTP triggers
+};
+
+class Verifier {
+ public:
+  explicit Verifier(KeyLookup keys) : keys_(std::move(keys)) {}
+
+  // Control API. Needs only the head, so a stranger is refused before his body is read; the body is
+  // checked afterwards with checkBody(). Every x-acs-* header and host must be among the signed
+  // ones.
+  Result<Caller> verifyApi(const RequestHead& request, WallTime now);
+
+  // The body's SHA-256 (lower hex, Sha256) against the signed one. SignatureNotMatch.
+  static Result<void> checkBody(const Caller& caller, std::string_view bodySha256Hex);
+
+  // HTTP trigger with authType `function`: empty payload line, x-acs-date required, no nonce. Both
+  // ways of normalizing the path that the official packages have are accepted, and an empty
+  // x-acs-security-token that was signed but not sent.
+  Result<Caller> verifyTrigger(const RequestHead& request, WallTime now) const;
+
+ private:
+  KeyLookup keys_;
+  NonceCache nonces_;
+};
+
+}  // namespace okibi::auth

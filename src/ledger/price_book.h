@@ -1,0 +1,71 @@
+#pragma once
+// PriceBook: what usage costs. Prices are exact decimal numbers; an amount is computed from summed
+// usage and rounded once, half up, to a millionth of the currency: per bill line (bill()), whose
+// sum is the bill's total.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "ledger/usage.h"
+
+namespace okibi::ledger {
+
+// Billionths of the currency per unit; the unit is in the name of the variable.
+struct UnitPrice {
+  std::int64_t nanos = 0;
+  auto operator<=>(const UnitPrice&) const = default;
+};
+
+// "0.000018" -> 18000. Invalid: not a plain decimal number, negative, more than 9 decimals, over
+// 10^9.
+Result<UnitPrice> parseUnitPrice(std::string_view text);
+std::string toString(UnitPrice price);  // shortest decimal
+// "0.2592", "3.60": at least two, at most six decimals.
+std::string toString(Money amount);
+
+struct PriceBook {
+  std::string currency = "USD";
+  UnitPrice gpuGbSecond{18'000};                                // active GPU time, per GB of slice
+  std::map<std::string, UnitPrice, std::less<>> gpuGbSecondOf;  // by card type, over the above
+  UnitPrice vcpuSecond, memoryGbSecond, millionCalls;           // not priced in the first form
+  UnitPrice alwaysOnCardHour{2'000'000'000};  // the card the bill is compared with
+
+  UnitPrice gpuPrice(std::string_view gpuType) const;
+  // Usage of one card type. `gpuPrice` given by hand: the price it was used under (UsageLine).
+  Money priceOf(const Usage& usage, UnitPrice gpuPrice) const;
+  // `cards` whole cards rented for `time`.
+  Money alwaysOn(std::int64_t cards, Duration time) const;
+  bool operator==(const PriceBook&) const = default;
+};
+
+// Lines "key = value"; '#' begins a comment. Keys: currency, gpu_gb_second, gpu_gb_second.<card
+// type>, vcpu_second, memory_gb_second, million_calls, always_on_card_hour. Missing keys keep the
+// default above; Invalid names the line of an unknown or repeated key or a bad value.
+Result<PriceBook> parsePriceBook(std::string_view text);
+// The text of the default price book, with comments, for `--write-prices` and documentation.
+std::string_view defaultPriceBookText();
+
+// `okibi estimate`: what a steady load would cost per day, before deploying anything.
+struct EstimateInput {
+  std::int64_t callsPerDay = 0;
+  Duration perCall{};   // busy time of one call
+  std::string gpuType;  // empty: the general price
+  Bytes gpuMemory;      // the slice
+};
+struct Estimate {
+  Money perDay;                    // each call alone on its instance, so each is rounded up to 1 s
+  Money alwaysOnPerDay;            // alwaysOnCards cards all day
+  std::int64_t alwaysOnCards = 1;  // as many as the busy time needs at least
+  double utilization = 0;          // busy time / card time of the always-on cards, 0..1
+  double saving = 0;  // 1 - perDay / alwaysOnPerDay; negative when always-on is cheaper
+  std::int64_t gpuMbMs = 0;
+};
+// Invalid: negative numbers, more than 10^9 calls, over a day per call, slice below 1 MB.
+Result<Estimate> estimate(const PriceBook& prices, const EstimateInput& input);
+
+}  // namespace okibi::ledger

@@ -1,0 +1,98 @@
+#pragma once
+// UsageMeter: when were instances active? An instance is active while at least one use (a request
+// or a lifecycle hook) is on it; overlap counts once. Pure: told the time, it writes nothing, it
+// appends the records it makes to `out` and the caller puts them on the log.
+//
+// Exactness (law 6): all times are whole nanoseconds. The time between two events of an instance
+// with k uses is divided among them; what does not divide goes, one nanosecond each, to the uses
+// that have received the least, oldest first. A share therefore depends only on the past, is final
+// when its use ends, and the shares of all uses of an interval sum to the interval exactly.
+//
+// An interval ends when the last use ends. A use that begins later, even at the same instant, opens
+// a new one, and rounding (GPU: 1 s) is per interval: begin the next use before ending the last
+// where they belong together.
+//
+// What must be on the log when an invocation is answered: its InvocationRecord and, if it was the
+// last on its instance, the IntervalRecord, in this order, in one LedgerLog::append:
+//     Records records{record};                     // record.place, share, duration, ended: from
+//     the end auto end = meter.end(use, now, records...)
+// endRequest() below does this in the right order.
+//
+// One thread. Broken use (unknown ids, time going backwards) is a programmer error and checked.
+
+#include <map>
+#include <string>
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "ledger/moment.h"
+#include "ledger/record.h"
+#include "ledger/usage.h"
+
+namespace okibi::ledger {
+
+using UseId = Id<struct UseTag>;
+
+enum class UseKind { Request, Hook };
+
+class UsageMeter {
+ public:
+  // A new instance. Its name must not be open.
+  void openInstance(InstanceTerms terms, Moment now, Records& out);
+
+  // A request reached the instance, or a hook was started on it. REQUIRES: the instance is open.
+  UseId begin(const std::string& instance, UseKind kind, Moment now);
+
+  // Ends a request: fills place, duration, share and ended of `record`, appends it to `out` and
+  // after it the IntervalRecord if the interval closed with it. Also legal after the instance was
+  // closed: then the figures are of the moment of closing.
+  void endRequest(UseId use, InvocationRecord record, Moment now, Records& out);
+
+  // Ends a hook; returns its share.
+  Duration endHook(UseId use, Moment now, Records& out);
+
+  // The instance is gone. Uses still on it stop counting now; each must still be ended once.
+  void closeInstance(const std::string& instance, std::string reason, Moment now, Records& out);
+
+  // A Heartbeat for each open interval. Call at least each second and append the result.
+  void heartbeat(Moment now, Records& out) const;
+
+  // What a new log segment must begin with: InstanceOpened of each open instance, then heartbeat().
+  Records preamble(Moment now) const;
+
+  std::size_t openInstances() const { return instances_.size(); }
+  std::size_t openUses() const { return uses_.size(); }
+  // Active time of an open instance so far, closed intervals and the open one.
+  Duration activeTime(const std::string& instance, Instant now) const;
+
+ private:
+  struct Use {
+    std::string instance;
+    UseKind kind = UseKind::Request;
+    IntervalPlace place;
+    Instant began{}, ended{};  // ended: set when `stopped`
+    Duration share{};
+    bool stopped = false;
+  };
+  struct Instance {
+    InstanceTerms terms;
+    WallTime opened{};
+    std::uint64_t intervals = 0;  // begun so far
+    Moment intervalStart{};
+    Instant settled{};  // shares are distributed up to here
+    Duration closedActive{};
+    std::vector<UseId> uses;  // on it now, oldest first
+  };
+
+  Instance& instanceAt(const std::string& name);
+  void settle(Instance& instance, Instant now);
+  void stop(Instance& instance, UseId id, Moment now);
+  void closeInterval(Instance& instance, Moment now, Records& out);
+  Use take(UseId id, UseKind kind, Moment now, Records& interval);
+
+  std::map<std::string, Instance> instances_;
+  std::map<UseId, Use> uses_;
+  std::uint64_t lastUse_ = 0;
+};
+
+}  // namespace okibi::ledger

@@ -1,0 +1,128 @@
+#pragma once
+// StateStore: what must outlive the daemon, less the ledger log. Implemented by store/ (SQLite);
+// the fake for tests is seams/fake_state_store.h.
+//
+// Every call is synchronous and has reached the disk when it returns. Use it from one thread at a
+// time: the daemon loads everything at start, keeps it in memory and writes through from its one
+// writer thread (Loop::offload onto a pool of one). Errors: NotFound, AlreadyExists, Exhausted
+// (disk full), Internal (I/O, damage).
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "model/function.h"
+#include "model/trigger.h"
+
+namespace okibi::seams {
+
+struct Account {
+  std::string id;
+  WallTime created{};
+  bool operator==(const Account&) const = default;
+};
+
+// The secret is kept in clear: a HMAC cannot be checked otherwise. The state directory is mode
+// 0700.
+struct StoredAccessKey {
+  std::string account, id, secret;
+  WallTime created{};
+  bool operator==(const StoredAccessKey&) const = default;
+};
+
+// Where folding the ledger log stands (ledger/ledger_log.h, LogPosition).
+struct FoldPosition {
+  std::uint64_t segment = 1, offset = 0;
+  auto operator<=>(const FoldPosition&) const = default;
+};
+
+// Sums of one function, UTC day, card type and price under which they were folded. Fields as in
+// ledger::Usage; added to what is there.
+struct UsageRow {
+  FunctionRef function;
+  std::chrono::sys_days day{};
+  std::string gpuType;
+  std::int64_t gpuPriceNanos = 0;  // billionths of the currency per GB·s
+  std::int64_t calls = 0, errors = 0, coldCalls = 0, refused = 0;
+  std::int64_t activeMs = 0, gpuMs = 0, gpuMbMs = 0, memoryMbMs = 0, cpuMilliMs = 0, diskMbMs = 0;
+  bool operator==(const UsageRow&) const = default;
+};
+
+enum class InvocationClass : std::uint8_t { Warm, Cold };
+
+// One invocation for `okibi coldstarts` and lists. `record` is the ledger's payload of its
+// InvocationRecord (ledger/record_codec.h), opaque here. Newest first where listed.
+struct RecentInvocation {
+  FunctionRef function;
+  std::string requestId;
+  WallTime received{};
+  InvocationClass kind = InvocationClass::Warm;
+  std::string record;
+  bool operator==(const RecentInvocation&) const = default;
+};
+
+struct FoldBatch {
+  FoldPosition from;  // must be where folding stands; otherwise AlreadyExists and nothing is added
+  FoldPosition to;
+  std::vector<UsageRow> usage;
+  std::vector<RecentInvocation> invocations;
+};
+
+enum class InvocationFilter { All, ColdOnly };
+
+// Newest invocations kept per function and class.
+inline constexpr std::size_t kRecentInvocationsKept = 1000;
+
+class StateStore {
+ public:
+  virtual ~StateStore() = default;
+
+  // Accounts and keys
+  virtual Result<std::vector<Account>> accounts() = 0;
+  virtual Result<void> addAccount(const Account& account) = 0;  // AlreadyExists
+  virtual Result<std::vector<StoredAccessKey>> accessKeys() = 0;
+  virtual Result<void> addAccessKey(
+      const StoredAccessKey& key) = 0;  // AlreadyExists; NotFound: account
+  virtual Result<void> removeAccessKey(std::string_view account, std::string_view id) = 0;
+
+  // Functions, with everything in `Function`
+  virtual Result<std::vector<Function>> functions() = 0;            // ordered by account, name
+  virtual Result<void> putFunction(const Function& function) = 0;   // inserts or replaces
+  virtual Result<void> removeFunction(const FunctionRef& ref) = 0;  // and its triggers; usage stays
+
+  // Triggers
+  virtual Result<std::vector<Trigger>> triggers() = 0;  // ordered by account, function, name
+  // Inserts or replaces. NotFound: the function; AlreadyExists: another trigger has this id.
+  virtual Result<void> putTrigger(const Trigger& trigger) = 0;
+  virtual Result<void> removeTrigger(const FunctionRef& function, std::string_view name) = 0;
+
+  // Usage
+  virtual Result<FoldPosition> foldPosition() = 0;
+  // Sums, invocations and the new position in one transaction.
+  virtual Result<void> fold(const FoldBatch& batch) = 0;
+  // Days `from` to `to`, both included; ordered by function, day, gpuType, price.
+  virtual Result<std::vector<UsageRow>> usage(std::string_view account, std::chrono::sys_days from,
+                                              std::chrono::sys_days to) = 0;
+  virtual Result<std::vector<RecentInvocation>> recentInvocations(const FunctionRef& function,
+                                                                  InvocationFilter filter,
+                                                                  std::size_t limit) = 0;
+
+  // Quota by name ("gpuInstances"); nullopt: the platform's default (base/limits.h)
+  virtual Result<std::optional<std::int64_t>> quota(std::string_view account,
+                                                    std::string_view name) = 0;
+  virtual Result<void> putQuota(std::string_view account, std::string_view name,
+                                std::int64_t value) = 0;
+
+  // Settings: small texts of an account; "" is the platform's own
+  virtual Result<std::optional<std::string>> setting(std::string_view account,
+                                                     std::string_view key) = 0;
+  virtual Result<void> putSetting(std::string_view account, std::string_view key,
+                                  std::string_view value) = 0;
+};
+
+}  // namespace okibi::seams

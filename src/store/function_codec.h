@@ -1,0 +1,20 @@
+#pragma once
+// FunctionSpec and HttpTriggerConfig as JSON text, for the database only: units are whole bytes,
+// seconds and thousandths of a vCPU, every field is written, and reading is strict.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "model/function.h"
+#include "model/trigger.h"
+
+namespace okibi::store {
+
+std::string encodeSpec(const FunctionSpec& spec);
+Result<FunctionSpec> decodeSpec(std::string_view json);  // Invalid names the field
+
+std::string encodeHttpTrigger(const HttpTriggerConfig& config);
+Result<HttpTriggerConfig> decodeHttpTrigger(std::string_view json);
+
+}  // namespace okibi::store
