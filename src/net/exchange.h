@@ -32,6 +32,10 @@ class Exchange {
   // Cancelled when the caller went away or abort()/cancelRead() was called, TimedOut when he sent
   // nothing for the server's stall limit, Invalid for a broken chunk.
   virtual Task<Result<std::string_view>> read() = 0;
+  // Whether the body's end has been read, and whether read() would give the next piece without
+  // waiting.
+  virtual bool bodyEnded() const = 0;
+  virtual bool pieceIsReady() const = 0;
   // Ends a read in flight, and every later one, with Cancelled. The connection will close after the
   // answer.
   virtual void cancelRead() = 0;

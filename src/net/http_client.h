@@ -55,6 +55,8 @@ class HttpConnection {
   // True when the piece read last was the end of the body (known without another read where the
   // framing tells).
   bool bodyEnded() const;
+  // True when readBody() need not wait: bytes are here already.
+  bool pieceIsReady() const;
 
   // After a 101: write() and readBody() carry raw bytes, finishBody() sends FIN.
   bool isTunnel() const;

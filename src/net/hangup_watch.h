@@ -1,0 +1,38 @@
+#pragma once
+// HangupWatch: tells when the peer of a connection closes or resets it, without reading from it, so
+// that no pipelined byte is touched. One epoll set of its own (EPOLLRDHUP, edge-triggered), itself
+// watched by the loop; a connection is registered once in its life, so requests cost nothing.
+
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+namespace okibi::net {
+
+class HangupWatch {
+ public:
+  explicit HangupWatch(boost::asio::io_context& context);
+
+  using Key = std::uint64_t;
+  // Calls `fn` at most once, from the loop. The descriptor stays open until forget().
+  Key watch(int fd, std::function<void()> fn);
+  void forget(Key key);
+
+ private:
+  struct Watched {
+    int fd;
+    std::function<void()> fn;
+  };
+  void arm();
+  void deliver();
+
+  boost::asio::posix::stream_descriptor epoll_;
+  std::unordered_map<Key, Watched> watched_;
+  Key next_ = 1;
+  bool armed_ = false;
+};
+
+}  // namespace okibi::net

@@ -1,0 +1,120 @@
+#include "net/http_server.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "net/event.h"
+#include "net/server_connection.h"
+
+namespace okibi::net {
+
+FaultAnswer plainFaultAnswer(HttpFault fault) {
+  FaultAnswer answer;
+  answer.head.status = statusOf(fault);
+  answer.head.headers.add("content-type", "text/plain");
+  answer.body = std::string(toString(fault)) + "\n";
+  return answer;
+}
+
+struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
+  Impl(Loop& loop, HttpServerOptions options, Handler handler)
+      : state{loop, std::move(options), std::move(handler)}, sweeper(loop), empty(loop) {}
+
+  Task<void> acceptFrom(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
+  Task<void> serve(std::shared_ptr<Impl> self, UniqueFd fd);
+  Task<void> turnAway(std::shared_ptr<Impl> self, UniqueFd fd);
+  void sweep();
+
+  ServerState state;
+  std::vector<std::shared_ptr<Listener>> listeners;
+  std::set<ServerConnection*> connections;
+  Timer sweeper;
+  Event empty;  // set when, draining, no connection is left
+};
+
+Task<void> HttpServer::Impl::acceptFrom(std::shared_ptr<Impl> self,
+                                        std::shared_ptr<Listener> listener) {
+  for (;;) {
+    Result<UniqueFd> fd = co_await listener->accept();
+    if (!fd && fd.error().kind == ErrorKind::Cancelled) co_return;
+    if (!fd) {
+      log::warning("cannot accept", "error=\"{}\"", fd.error().message);
+      co_await state.loop.sleep(50ms);
+      continue;
+    }
+    bool full = connections.size() >= state.options.connections;
+    state.loop.spawn(full ? turnAway(self, std::move(*fd)) : serve(self, std::move(*fd)));
+  }
+}
+
+Task<void> HttpServer::Impl::serve(std::shared_ptr<Impl> self, UniqueFd fd) {
+  ServerConnection connection(state, std::move(fd));
+  connections.insert(&connection);
+  if (!sweeper.scheduled()) sweep();
+  co_await connection.serve();
+  connections.erase(&connection);
+  if (state.draining && connections.empty()) empty.set();
+}
+
+Task<void> HttpServer::Impl::turnAway(std::shared_ptr<Impl> self, UniqueFd fd) {
+  Socket socket(state.loop, std::move(fd));
+  FaultAnswer answer = state.options.renderFault(HttpFault::TooManyConnections);
+  answer.head.contentLength = answer.body.size();
+  std::string text;
+  writeResponseHead(answer.head, Coding::Sized, Persistence::Close, text);
+  // Small enough for the socket's buffer: it never waits.
+  co_await socket.write(text + answer.body);
+}
+
+// One timer for all connections: a request arms none.
+void HttpServer::Impl::sweep() {
+  Instant now = state.loop.now();
+  for (ServerConnection* connection : connections) connection->checkStall(now);
+  if (connections.empty()) return;
+  const HttpServerOptions& o = state.options;
+  Duration shortest = std::min({o.headTimeout, o.idleTimeout, o.stallTimeout, o.lingerTimeout});
+  Duration pause = std::clamp<Duration>(shortest / 4, 5ms, 1s);
+  sweeper.schedule(now + pause, [this] { sweep(); });
+}
+
+HttpServer::HttpServer(Loop& loop, HttpServerOptions options, Handler handler)
+    : impl_(std::make_shared<Impl>(loop, std::move(options), std::move(handler))) {}
+
+HttpServer::~HttpServer() {
+  for (auto& listener : impl_->listeners) listener->close();
+}
+
+Result<SocketAddress> HttpServer::listen(const SocketAddress& address) {
+  Result<Listener> listener = Listener::open(impl_->state.loop, address);
+  if (!listener) return fail(std::move(listener.error()));
+  auto shared = std::make_shared<Listener>(std::move(*listener));
+  impl_->listeners.push_back(shared);
+  impl_->state.loop.spawn(impl_->acceptFrom(impl_, shared));
+  return shared->address();
+}
+
+Task<void> HttpServer::drain(Instant deadline) {
+  std::shared_ptr<Impl> impl = impl_;
+  impl->state.draining = true;
+  for (auto& listener : impl->listeners) listener->close();
+  for (ServerConnection* connection : impl->connections) connection->closeIfIdle();
+  if (impl->connections.empty()) co_return;
+  Result<void> gone = co_await impl->empty.wait(deadline);
+  if (gone) co_return;
+  for (ServerConnection* connection : impl->connections) connection->abort();
+  // Handlers learn of it from their next read, write or onDisconnect.
+  for (ServerConnection* connection : impl->connections) connection->hungUp();
+  if (!impl->connections.empty()) co_await impl->empty.wait();
+}
+
+std::size_t HttpServer::connectionCount() const {
+  return impl_->connections.size();
+}
+std::size_t HttpServer::exchangesInFlight() const {
+  return impl_->state.exchanges;
+}
+
+}  // namespace okibi::net

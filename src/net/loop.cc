@@ -1,0 +1,147 @@
+#include "net/loop.h"
+
+#include <exception>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
+
+#include "base/check.h"
+#include "net/loop_impl.h"
+
+namespace okibi::net {
+
+namespace asio = boost::asio;
+
+Loop::Loop(int workers) : impl_(std::make_unique<Impl>(workers)) {}
+
+Loop::~Loop() {
+  // Workers first: what they report to must still be there.
+  if (impl_->workers) impl_->workers->join();
+}
+
+void Loop::run() {
+  impl_->context.restart();
+  impl_->context.run();
+}
+
+void Loop::stop() {
+  impl_->context.stop();
+}
+
+Instant Loop::now() const {
+  return Instant(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+namespace {
+
+void endOfSpawned(std::exception_ptr error) {
+  if (!error) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const boost::system::system_error& unwinding) {
+    OKIBI_CHECK(unwinding.code() == asio::error::operation_aborted, "a task threw: {}",
+                unwinding.what());
+  } catch (const std::exception& unexpected) {
+    OKIBI_CHECK(false, "a task threw: {}", unexpected.what());
+  }
+}
+
+}  // namespace
+
+void Loop::spawn(Task<void> task) {
+  asio::co_spawn(impl_->context, std::move(task), endOfSpawned);
+}
+
+void Loop::post(std::move_only_function<void()> fn) {
+  asio::post(impl_->context, [fn = std::move(fn)]() mutable { fn(); });
+}
+
+void Loop::Impl::awaitSignal(SignalHandler& handler) {
+  handler.set.async_wait([this, &handler](const boost::system::error_code& error, int) {
+    if (error) return;
+    std::function<void()> fn = handler.fn;  // it may replace itself
+    fn();
+    awaitSignal(handler);
+  });
+}
+
+void Loop::onSignal(int signal, std::function<void()> fn) {
+  auto [it, isNew] = impl_->signals.try_emplace(signal, impl_->context, signal);
+  it->second.fn = std::move(fn);
+  if (isNew) impl_->awaitSignal(it->second);
+}
+
+Task<void> Loop::sleepUntil(Instant time) {
+  asio::steady_timer timer(impl_->context, toAsio(time));
+  co_await timer.async_wait(asTuple);
+}
+
+Task<void> Loop::sleep(Duration duration) {
+  return sleepUntil(now() + duration);
+}
+
+Task<void> Loop::offloadErased(std::function<void()> work) {
+  // No cancellation slot is connected, so the frame that `work` refers to stays until the worker is
+  // done.
+  auto start = [this, &work](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    asio::post(impl_->pool(), [this, &work, shared = std::move(shared)]() mutable noexcept {
+      work();
+      asio::post(impl_->context, [shared = std::move(shared)]() mutable { (*shared)(); });
+    });
+  };
+  co_await asio::async_initiate<const asio::deferred_t&, void()>(start, asio::deferred);
+}
+
+// ---- Timer
+
+struct Timer::State {
+  explicit State(Loop& loop) : timer(loop.impl().context) {}
+  asio::steady_timer timer;
+  std::uint64_t generation = 0;  // counts schedule() and cancel(); a stale expiry does nothing
+  bool scheduled = false;
+  std::move_only_function<void()> fn;
+};
+
+Timer::Timer(Loop& loop) : state_(std::make_shared<State>(loop)) {}
+Timer::Timer(Timer&&) noexcept = default;
+Timer& Timer::operator=(Timer&& other) noexcept {
+  if (this == &other) return *this;
+  if (state_) cancel();
+  state_ = std::move(other.state_);
+  return *this;
+}
+Timer::~Timer() {
+  if (state_) cancel();
+}
+
+void Timer::schedule(Instant when, std::move_only_function<void()> fn) {
+  state_->timer.expires_at(toAsio(when));
+  state_->fn = std::move(fn);
+  state_->scheduled = true;
+  auto expired = [state = state_,
+                  generation = ++state_->generation](const boost::system::error_code&) {
+    if (state->generation != generation || !state->scheduled) return;
+    state->scheduled = false;
+    std::move_only_function<void()> due = std::move(state->fn);
+    due();
+  };
+  state_->timer.async_wait(std::move(expired));
+}
+
+void Timer::cancel() {
+  ++state_->generation;
+  if (!state_->scheduled) return;
+  state_->scheduled = false;
+  state_->fn = nullptr;
+  state_->timer.cancel();
+}
+
+bool Timer::scheduled() const {
+  return state_->scheduled;
+}
+
+}  // namespace okibi::net

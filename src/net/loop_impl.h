@@ -1,0 +1,53 @@
+#pragma once
+// Inside of Loop, for net's own sources.
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "base/units.h"
+#include "net/hangup_watch.h"
+#include "net/loop.h"
+
+namespace okibi::net {
+
+// Awaiting an Asio operation gives (error_code, results…) and throws nothing.
+inline constexpr auto asTuple = boost::asio::as_tuple(boost::asio::deferred);
+
+inline std::chrono::steady_clock::time_point toAsio(Instant instant) {
+  return std::chrono::steady_clock::time_point(instant.time_since_epoch());
+}
+
+struct Loop::Impl {
+  explicit Impl(int workerCount) : workerCount(workerCount) {}
+
+  boost::asio::thread_pool& pool() {
+    if (!workers) workers = std::make_unique<boost::asio::thread_pool>(workerCount);
+    return *workers;
+  }
+
+  struct SignalHandler {
+    explicit SignalHandler(boost::asio::io_context& context, int signal) : set(context, signal) {}
+    boost::asio::signal_set set;
+    std::function<void()> fn;
+  };
+  void awaitSignal(SignalHandler& handler);
+
+  int workerCount;
+  boost::asio::io_context context{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard{
+      context.get_executor()};
+  std::map<int, SignalHandler> signals;
+  HangupWatch hangups{context};
+  std::unique_ptr<boost::asio::thread_pool> workers;
+};
+
+}  // namespace okibi::net
