@@ -21,7 +21,7 @@ struct Dispatch {
   InvocationId invocation;
   InstanceId instance;
   Warmth warmth = Warmth::Warm;
-  std::string reason;  // "no instance"; "all 2 instances full; waited: …"; empty: served at once
+  std::string reason;  // "no instance; waited: no card of T had room"; empty: served at once
 };
 
 // The queued or new request will not be served. Its last command.

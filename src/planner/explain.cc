@@ -11,18 +11,27 @@ std::string quotaText(std::string_view what, const Allowance& allowance) {
 }
 
 std::string cardsText(const Shelf& shelf) {
-  Bytes memory, held;
-  std::size_t count = 0;
-  for (const auto& [id, card] : shelf.cards) {
-    if (card->lost) continue;
-    ++count;
-    memory += card->memory;
-    held += card->held;
-  }
-  if (count == 0) return fmt::format("there is no card of {}", shelf.type);
+  if (shelf.usable == 0) return fmt::format("there is no card of {}", shelf.type);
   return fmt::format("all cards of {} are full: {} of {} GB in use on {}", shelf.type,
-                     held.wholeGib(), memory.wholeGib(),
-                     count == 1 ? "1 card" : fmt::format("{} cards", count));
+                     shelf.held.wholeGib(), shelf.memory.wholeGib(),
+                     shelf.usable == 1 ? "1 card" : fmt::format("{} cards", shelf.usable));
+}
+
+// The past tense of describe(): without figures, which have changed since.
+std::string waitedText(Shortage shortage, const Function& function) {
+  switch (shortage) {
+    case Shortage::None:
+      return {};
+    case Shortage::Cards:
+      return fmt::format("no card of {} had room", function.shelf->type);
+    case Shortage::CardQuota:
+      return "account quota 'GPU cards' was used up";
+    case Shortage::InstanceQuota:
+      return "account quota 'instances' was used up";
+    case Shortage::Runtime:
+      return "the instance runtime was down";
+  }
+  return {};
 }
 
 std::string instancesText(int count) {
@@ -80,7 +89,7 @@ std::string startReason(const Function& function) {
     reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
   }
   if (pool.shortage == Shortage::None) return reason;
-  return fmt::format("{}; waited: {}", reason, describe(pool.shortage, function));
+  return fmt::format("{}; waited: {}", reason, waitedText(pool.shortage, function));
 }
 
 std::string queuedReason(const Request& request) {

@@ -12,6 +12,10 @@ void LawChecker::observe(Instant now, const Event& event, const std::vector<Comm
                          const std::vector<InstanceView>& views) {
   now_ = now;
   std::visit([this](const auto& e) { hear(e); }, event);
+  for (const InstanceView& view : views) {
+    auto found = instances_.find(view.id);
+    if (found != instances_.end()) found->second.willDrain = view.state == InstanceState::Draining;
+  }
   for (const Command& command : commands) {
     std::visit([this](const auto& c) { see(c); }, command);
   }
@@ -160,7 +164,8 @@ void LawChecker::see(const Abort& command) {
 void LawChecker::see(const StartInstance& command) {
   checkStart(command);
   Function& function = functions_[command.function];
-  instances_[command.instance] = {command.function, Phase::Starting, command.slice, 0, false};
+  instances_[command.instance] = {
+      command.function, Phase::Starting, command.slice, 0, false, false};
   ++function.starting;
   checkCards();
   checkQuota(function.plan.account);
@@ -176,7 +181,7 @@ void LawChecker::checkStart(const StartInstance& command) {
     broken(4, "instance {} started for nobody", command.instance.value());
   }
   for (const auto& [id, instance] : instances_) {
-    if (instance.function == command.function && hasRoom(instance)) {
+    if (instance.function == command.function && hasRoom(instance) && !instance.willDrain) {
       broken(4, "instance {} started while {} has room", command.instance.value(), id.value());
     }
   }

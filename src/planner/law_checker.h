@@ -46,7 +46,8 @@ class LawChecker {
     Phase phase = Phase::Starting;
     std::optional<Slice> slice;
     int inFlight = 0;
-    bool draining = false;
+    bool draining = false;   // before the step
+    bool willDrain = false;  // after it
   };
   struct Function {
     FunctionPlan plan;

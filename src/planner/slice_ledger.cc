@@ -93,12 +93,18 @@ void SliceLedger::unindex(CardBook& card) {
   if (card.lost) return;
   card.shelf->byBookable.erase({card.bookable(), card.id});
   card.shelf->byPromisable.erase({card.promisable(), card.id});
+  --card.shelf->usable;
+  card.shelf->memory -= card.memory;
+  card.shelf->held -= card.held;
 }
 
 void SliceLedger::index(CardBook& card) {
   if (card.lost) return;
   card.shelf->byBookable.insert({card.bookable(), card.id});
   card.shelf->byPromisable.insert({card.promisable(), card.id});
+  ++card.shelf->usable;
+  card.shelf->memory += card.memory;
+  card.shelf->held += card.held;
 }
 
 void SliceLedger::check() const {

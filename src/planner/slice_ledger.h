@@ -40,7 +40,11 @@ struct Shelf {
   using Index = std::set<std::pair<Bytes, CardId>>;
   std::string type;
   std::map<CardId, CardBook*> cards;
-  Index byBookable, byPromisable;  // cards that are not lost
+  // Of cards that are not lost
+  Index byBookable, byPromisable;
+  int usable = 0;
+  Bytes memory, held;
+
   WaitingLine line;
   LinkedList<Instance, &Instance::shelfIdle> idle;        // longest idle first
   LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first

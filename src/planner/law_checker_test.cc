@@ -1,0 +1,174 @@
+// Every law's checker must bite: each test feeds a trace that breaks exactly that law.
+
+#include "planner/law_checker.h"
+
+#include <gtest/gtest.h>
+
+namespace okibi::planner {
+namespace {
+
+class LawCheckerTest : public ::testing::Test {
+ protected:
+  LawCheckerTest() {
+    feed(CardAdded{{CardId(1), "SIM", "T", Bytes::gib(16), CardOrigin::Simulated}});
+    FunctionPlan plan;
+    plan.key = FunctionKey(1);
+    plan.account = "a";
+    plan.gpu = GpuConfig{"T", Bytes::gib(10)};
+    feed(FunctionAdded{plan, std::nullopt});
+  }
+
+  void feed(const Event& event, std::vector<Command> commands = {}) {
+    checker_.observe(now_, event, commands, {});
+  }
+  void arrive(std::uint64_t id, std::vector<Command> commands = {}) {
+    feed(InvocationArrived{InvocationId(id), FunctionKey(1), now_ + 10s}, std::move(commands));
+  }
+  static StartInstance start(std::uint64_t id) {
+    return {InstanceId(id), FunctionKey(1), Slice{CardId(1), Bytes::gib(10)}, ""};
+  }
+  static Dispatch dispatch(std::uint64_t request, std::uint64_t instance) {
+    return {InvocationId(request), InstanceId(instance), Warmth::Warm, ""};
+  }
+  static StopInstance stop(std::uint64_t id) {
+    StopInstance command;
+    command.instance = InstanceId(id);
+    return command;
+  }
+  // Instance 1 serves invocation 1.
+  void serveOne() {
+    arrive(1, {start(1)});
+    feed(InstanceReady{InstanceId(1)}, {dispatch(1, 1)});
+    ASSERT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+  }
+  void expectBroken(const std::string& text) {
+    ASSERT_FALSE(checker_.violations().empty()) << "nothing was noticed";
+    EXPECT_EQ(checker_.violations().front(), text);
+  }
+
+  PlannerConfig config_{.cardQuota = 2};
+  LawChecker checker_{config_};
+  Instant now_{};
+};
+
+TEST_F(LawCheckerTest, SoundTracePasses) {
+  serveOne();
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed},
+       {Freeze{InstanceId(1)}, Thaw{InstanceId(1)}, stop(1)});
+  feed(InstanceGone{InstanceId(1), {}});
+  checker_.expectRest();
+  EXPECT_TRUE(checker_.violations().empty());
+}
+
+TEST_F(LawCheckerTest, Law1SlicesExceedTheCard) {
+  arrive(1);
+  arrive(2, {start(1), start(2)});
+  expectBroken("law 1: card 1: 20 of 16 GB");
+}
+
+TEST_F(LawCheckerTest, Law1SliceOfAStoppingInstanceIsStillHeld) {
+  serveOne();
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed}, {stop(1)});
+  arrive(2, {start(2)});
+  expectBroken("law 1: card 1: 20 of 16 GB");
+}
+
+TEST_F(LawCheckerTest, Law2DispatchedTwice) {
+  serveOne();
+  feed(TimerFired{}, {dispatch(1, 1)});
+  expectBroken("law 2: invocation 1 dispatched, not queued");
+}
+
+TEST_F(LawCheckerTest, Law2AnsweredTwice) {
+  arrive(1, {Refuse{InvocationId(1), {ErrorKind::Exhausted, "full", {}}}});
+  feed(TimerFired{}, {Refuse{InvocationId(1), {ErrorKind::Exhausted, "full", {}}}});
+  expectBroken("law 2: invocation 1 refused, not queued");
+}
+
+TEST_F(LawCheckerTest, Law2WaitsPastItsDeadline) {
+  arrive(1);
+  now_ += 11s;
+  feed(TimerFired{});
+  expectBroken("law 2: function 1: 1 wait past their deadline");
+}
+
+TEST_F(LawCheckerTest, Law3MoreRequestsThanConcurrency) {
+  serveOne();
+  arrive(2, {dispatch(2, 1)});
+  expectBroken("law 3: instance 1 serves 2");
+}
+
+TEST_F(LawCheckerTest, Law3DispatchedToAnInstanceThatIsNotReady) {
+  arrive(1, {start(1), dispatch(1, 1)});
+  expectBroken("law 3: invocation 1 to instance 1 that is not ready");
+}
+
+TEST_F(LawCheckerTest, Law3DispatchedToAFrozenInstance) {
+  serveOne();
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed}, {Freeze{InstanceId(1)}});
+  arrive(2, {dispatch(2, 1)});
+  expectBroken("law 3: invocation 2 to instance 1 that is not ready");
+}
+
+TEST_F(LawCheckerTest, Law3FrozenInUse) {
+  serveOne();
+  feed(TimerFired{}, {Freeze{InstanceId(1)}});
+  expectBroken("law 3: instance 1 frozen while in use");
+}
+
+TEST_F(LawCheckerTest, Law3StoppedInUse) {
+  serveOne();
+  feed(TimerFired{}, {stop(1)});
+  expectBroken("law 3: instance 1 stopped frozen or with 1 in flight");
+}
+
+TEST_F(LawCheckerTest, Law4StartedForNobody) {
+  feed(TimerFired{}, {start(1)});
+  expectBroken("law 4: instance 1 started for nobody");
+}
+
+TEST_F(LawCheckerTest, Law4WastedWhileOneWaits) {
+  serveOne();
+  arrive(2);
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed});
+  expectBroken("law 4: instance 1 has room while 1 wait");
+}
+
+TEST_F(LawCheckerTest, Law5QuotaExceeded) {
+  for (std::uint64_t card = 2; card <= 3; ++card) {
+    feed(CardAdded{{CardId(card), "SIM", "T", Bytes::gib(16), CardOrigin::Simulated}});
+  }
+  arrive(1);
+  arrive(2);
+  StartInstance second = start(2), third = start(3);
+  second.slice->card = CardId(2);
+  third.slice->card = CardId(3);
+  arrive(3, {start(1), second, third});
+  expectBroken("law 5: account a: 3 GPU instances");
+}
+
+TEST_F(LawCheckerTest, Law8AbortedThoughTheInstanceLives) {
+  serveOne();
+  feed(TimerFired{}, {Abort{InvocationId(1), InstanceId(1), {}}});
+  expectBroken("law 8: invocation 1 aborted though instance 1 lives");
+}
+
+TEST_F(LawCheckerTest, Law8CallerLeftButTheSlotIsKept) {
+  serveOne();
+  // The planner's own count must show the slot free.
+  InstanceView view;
+  view.id = InstanceId(1);
+  view.state = InstanceState::Ready;
+  view.inFlight = 1;
+  checker_.observe(now_, InvocationCancelled{InvocationId(1)}, {}, {view});
+  expectBroken("law 2: instance 1 shows 1 in flight, has 0");
+}
+
+TEST_F(LawCheckerTest, Law9NotAtRest) {
+  serveOne();
+  checker_.expectRest();
+  expectBroken("law 9: invocation 1 never ended");
+}
+
+}  // namespace
+}  // namespace okibi::planner

@@ -1,0 +1,574 @@
+// The planner's rules as tables: one row per event, "seconds | event | commands it must cause, in
+// order". A row of a table can be checked without reading C++.
+//
+//   card NAME TYPE GB             function NAME [gpu=TYPE:GB] [conc=N] [idle=S] [account=A]
+//   lose CARD                              [freeze=S|never] [replace-abandoned] [replaces=NAME]
+//   retire NAME                   arrive ID NAME [wait=S]     end ID [timeout|broken]
+//   cancel ID                     started/ready/gone iN       failed iN MESSAGE
+//   timer   drain   lost   restored
+//
+// Instances are i1, i2, … in the order the planner made them. Timers fire by themselves between
+// rows and must then cause nothing; a row `timer` fires what is due at its time.
+
+#include <cmath>
+#include <map>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "planner/law_checker.h"
+#include "planner/planner.h"
+
+namespace okibi::planner {
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const auto first = text.find_first_not_of(' ');
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+Duration seconds(const std::string& text) {
+  return Duration(std::llround(std::stod(text) * 1e9));
+}
+
+class Scenario {
+ public:
+  explicit Scenario(PlannerConfig config) : planner_(config), checker_(config) {}
+
+  void run(const std::string& table) {
+    std::istringstream lines(table);
+    std::string line;
+    while (std::getline(lines, line)) {
+      if (trimmed(line).empty()) continue;
+      std::istringstream cells(line);
+      std::string at, event, expected;
+      std::getline(cells, at, '|');
+      std::getline(cells, event, '|');
+      std::getline(cells, expected);
+      row(Instant(seconds(at)), trimmed(event), trimmed(expected), line);
+    }
+  }
+
+ private:
+  void row(Instant at, const std::string& event, const std::string& expected,
+           const std::string& line) {
+    const bool timerRow = event == "timer";
+    while (wake_ && (timerRow ? *wake_ < at : *wake_ <= at)) {
+      const Instant due = *wake_;
+      wake_.reset();
+      EXPECT_EQ(step(due, TimerFired{}), "") << "a timer fired before: " << line;
+    }
+    if (timerRow) EXPECT_TRUE(wake_ && *wake_ == at) << "no timer is set for: " << line;
+    EXPECT_EQ(step(at, parse(event, at)), expected) << line;
+  }
+
+  std::string step(Instant now, const Event& event) {
+    std::vector<Command> commands;
+    planner_.step(now, event, commands);
+    planner_.checkInvariants();
+    checker_.observe(now, event, commands, planner_.instances());
+    EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+    std::string text;
+    for (const Command& command : commands) {
+      const std::string one = std::visit([&](const auto& c) { return tell(c); }, command);
+      if (!one.empty()) text += (text.empty() ? "" : ", ") + one;
+    }
+    return text;
+  }
+
+  FunctionPlan parsePlan(std::istringstream& words, std::optional<FunctionKey>& replaces) {
+    FunctionPlan plan;
+    std::string word;
+    words >> plan.name;
+    plan.key = FunctionKey(functions_.size() + 1);
+    functions_[plan.name] = plan.key;
+    plan.account = "a";
+    while (words >> word) {
+      const std::string value = word.substr(word.find('=') + 1);
+      if (word.starts_with("gpu=")) {
+        const auto colon = value.find(':');
+        plan.gpu =
+            GpuConfig{value.substr(0, colon), Bytes::gib(std::stoi(value.substr(colon + 1)))};
+      } else if (word.starts_with("conc=")) {
+        plan.concurrency = std::stoi(value);
+      } else if (word.starts_with("idle=")) {
+        plan.idleTimeout = seconds(value);
+      } else if (word.starts_with("account=")) {
+        plan.account = value;
+      } else if (word == "freeze=never") {
+        plan.freezeAfter = std::nullopt;
+      } else if (word.starts_with("freeze=")) {
+        plan.freezeAfter = seconds(value);
+      } else if (word == "replace-abandoned") {
+        plan.afterAbandon = AfterAbandon::ReplaceInstance;
+      } else if (word.starts_with("replaces=")) {
+        replaces = functions_.at(value);
+      } else {
+        ADD_FAILURE() << "what is " << word;
+      }
+    }
+    return plan;
+  }
+
+  Event parse(const std::string& text, Instant at) {
+    std::istringstream words(text);
+    std::string verb, name, rest;
+    words >> verb;
+    if (verb == "timer") return TimerFired{};
+    if (verb == "drain") return DrainStarted{};
+    if (verb == "lost") return RuntimeLost{{ErrorKind::Unavailable, "launcher ended", {}}};
+    if (verb == "restored") return RuntimeRestored{};
+    if (verb == "function") {
+      std::optional<FunctionKey> replaces;
+      const FunctionPlan plan = parsePlan(words, replaces);
+      return FunctionAdded{plan, replaces};
+    }
+    words >> name;
+    if (verb == "card") {
+      std::string type;
+      int gib = 0;
+      words >> type >> gib;
+      cards_[name] = CardId(cards_.size() + 1);
+      return CardAdded{{cards_[name], "SIM", type, Bytes::gib(gib), CardOrigin::Simulated}};
+    }
+    if (verb == "lose") return CardLost{cards_.at(name)};
+    if (verb == "retire") return FunctionRetired{functions_.at(name)};
+    if (verb == "arrive" || verb == "end" || verb == "cancel") {
+      return parseInvocation(verb, InvocationId(std::stoull(name)), words, at);
+    }
+    const InstanceId instance(std::stoull(name.substr(1)));
+    std::getline(words, rest);
+    if (verb == "started") return InstanceStarted{instance};
+    if (verb == "ready") return InstanceReady{instance};
+    const Error error{ErrorKind::Unavailable, trimmed(rest), "FunctionNotStarted"};
+    if (verb == "failed") return InstanceStartFailed{instance, error};
+    EXPECT_EQ(verb, "gone");
+    return InstanceGone{instance, error};
+  }
+
+  Event parseInvocation(const std::string& verb, InvocationId id, std::istringstream& words,
+                        Instant at) {
+    std::string word;
+    words >> word;
+    if (verb == "cancel") return InvocationCancelled{id};
+    if (verb == "end") {
+      return InvocationEnded{id, word == "timeout"  ? Outcome::TimedOut
+                                 : word == "broken" ? Outcome::InstanceBroken
+                                                    : Outcome::Completed};
+    }
+    Duration wait = 60s;
+    const FunctionKey function = functions_.at(word);
+    if (words >> word) wait = seconds(word.substr(word.find('=') + 1));
+    return InvocationArrived{id, function, at + wait};
+  }
+
+  std::string tell(const Dispatch& c) {
+    const char* warmth[] = {"warm", "thawed", "cold"};
+    return fmt::format("dispatch {} i{} {}{}", c.invocation.value(), c.instance.value(),
+                       warmth[static_cast<int>(c.warmth)],
+                       c.reason.empty() ? "" : " (" + c.reason + ")");
+  }
+  std::string tell(const Refuse& c) {
+    return fmt::format("refuse {} {} ({})", c.invocation.value(),
+                       c.error.code.empty() ? toString(c.error.kind) : c.error.code,
+                       c.error.message);
+  }
+  std::string tell(const Abort& c) {
+    return fmt::format("abort {} i{} ({})", c.invocation.value(), c.instance.value(),
+                       c.error.message);
+  }
+  std::string tell(const StartInstance& c) {
+    const std::string slice =
+        c.slice ? fmt::format(" c{}:{}", c.slice->card.value(), c.slice->memory.wholeGib()) : "";
+    return fmt::format("start i{}{} ({})", c.instance.value(), slice, c.reason);
+  }
+  std::string tell(const StopInstance& c) {
+    return fmt::format("stop i{} {}{}", c.instance.value(), toString(c.reason),
+                       c.preStop == PreStop::Skip ? " no-hook" : "");
+  }
+  std::string tell(const Freeze& c) { return fmt::format("freeze i{}", c.instance.value()); }
+  std::string tell(const Thaw& c) { return fmt::format("thaw i{}", c.instance.value()); }
+  std::string tell(const WakeAt& c) {
+    wake_ = c.time;
+    return {};
+  }
+
+  Planner planner_;
+  LawChecker checker_;
+  std::optional<Instant> wake_;
+  std::map<std::string, FunctionKey> functions_;
+  std::map<std::string, CardId> cards_;
+};
+
+void check(const std::string& table, PlannerConfig config = {}) {
+  Scenario(config).run(table);
+}
+
+TEST(PlannerTable, ColdThenWarmThenFrozenThenReleased) {
+  check(R"(
+    0    | function f idle=5      |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.01 | started i1             |
+    0.02 | ready i1               | dispatch 1 i1 cold (no instance)
+    1    | end 1                  |
+    1.5  | arrive 2 f             | dispatch 2 i1 warm
+    1.6  | end 2                  |
+    2.6  | timer                  | freeze i1
+    4    | arrive 3 f             | thaw i1, dispatch 3 i1 thawed
+    4.5  | end 3                  |
+    5.5  | timer                  | freeze i1
+    9.5  | timer                  | thaw i1, stop i1 idle timeout
+    9.6  | gone i1                |
+  )");
+}
+
+TEST(PlannerTable, InstanceThatNeverServedIsReleasedToo) {
+  check(R"(
+    0    | function f idle=5 freeze=never |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | cancel 1               |
+    0.2  | ready i1               |
+    5.2  | timer                  | stop i1 idle timeout
+    5.3  | gone i1                |
+  )");
+}
+
+TEST(PlannerTable, FillsBeforeItStartsAndPrefersTheFullest) {
+  check(R"(
+    0    | function f conc=3      |
+    0    | arrive 1 f             | start i1 (no instance)
+    0    | arrive 2 f             |
+    0    | arrive 3 f             |
+    0    | arrive 4 f             | start i2 (4 queued, 1 starting)
+    0.1  | ready i2               | dispatch 1 i2 cold (4 queued, 1 starting), dispatch 2 i2 cold (4 queued, 1 starting), dispatch 3 i2 cold (4 queued, 1 starting)
+    0.2  | ready i1               | dispatch 4 i1 cold (no instance)
+    0.3  | end 2                  |
+    0.3  | arrive 5 f             | dispatch 5 i2 warm
+    0.3  | arrive 6 f             | dispatch 6 i1 warm
+    0.3  | arrive 7 f             | dispatch 7 i1 warm
+    0.3  | arrive 8 f             | start i3 (all 2 instances full)
+  )");
+}
+
+TEST(PlannerTable, EarlierFreedSlotTakesTheQueuedRequestAndTheStartIsKept) {
+  check(R"(
+    0    | function f freeze=never idle=9 |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+    0.3  | end 1                  | dispatch 2 i1 warm (the 1 instance is full)
+    0.4  | ready i2               |
+    0.5  | arrive 3 f             | dispatch 3 i2 warm
+  )");
+}
+
+TEST(PlannerTable, SliceGoesToTheCardItFillsBest) {
+  check(R"(
+    0 | card a T 16               |
+    0 | card b T 8                |
+    0 | card c T 12               |
+    0 | function f gpu=T:8        |
+    0 | function g gpu=T:4        |
+    0 | function h gpu=U:1        |
+    0 | arrive 1 f                | start i1 c2:8 (no instance)
+    0 | arrive 2 g                | start i2 c3:4 (no instance)
+    0 | arrive 3 f                | start i3 c3:8 (2 queued, 1 starting)
+  )");
+}
+
+TEST(PlannerTable, WaitsForACardAndSaysSo) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:16    |
+    0    | arrive 1 f             | start i1 c1:16 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f wait=3      |
+    0.3  | arrive 3 f wait=9      |
+    3.2  | timer                  | refuse 2 ResourceThrottled (all cards of T are full: 16 of 16 GB in use on 1 card)
+    4    | end 1                  | dispatch 3 i1 warm (the 1 instance is full)
+  )");
+}
+
+TEST(PlannerTable, FunctionWithoutAnyCardIsRefusedAtItsDeadline) {
+  check(R"(
+    0    | function h gpu=U:1     |
+    0    | arrive 1 h wait=2      |
+    2    | timer                  | refuse 1 ResourceThrottled (there is no card of U)
+  )");
+}
+
+TEST(PlannerTable, IdleInstancesMakeRoomLongestIdleFirstAndTheSliceIsFreeOnlyWhenTheyAreGone) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:8 freeze=never |
+    0    | function g gpu=T:8 freeze=never |
+    0    | function h gpu=T:8     |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    0    | arrive 2 g             | start i2 c1:8 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.1  | ready i2               | dispatch 2 i2 cold (no instance)
+    0.2  | end 2                  |
+    0.3  | end 1                  |
+    0.4  | arrive 3 h             | stop i2 made room
+    0.5  | gone i2                | start i3 c1:8 (no instance)
+    0.6  | ready i3               | dispatch 3 i3 cold (no instance)
+  )");
+}
+
+TEST(PlannerTable, EvictsNoMoreThanNeeded) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:2 freeze=never |
+    0    | function g gpu=T:14 freeze=never |
+    0    | function h gpu=T:10    |
+    0    | arrive 1 f             | start i1 c1:2 (no instance)
+    0    | arrive 2 g             | start i2 c1:14 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.1  | ready i2               | dispatch 2 i2 cold (no instance)
+    0.2  | end 1                  |
+    0.3  | end 2                  |
+    0.4  | arrive 3 h             | stop i2 made room
+  )");
+}
+
+TEST(PlannerTable, StartNotYetIssuedIsWithdrawn) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:16 freeze=never |
+    0    | function g gpu=T:16    |
+    0    | arrive 1 f             | start i1 c1:16 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | end 1                  |
+    0.3  | arrive 2 g             | stop i1 made room
+    0.4  | cancel 2               |
+    0.5  | gone i1                |
+  )");
+}
+
+TEST(PlannerTable, FunctionsGetCardsInOrderOfTheirRequests) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:16 freeze=never |
+    0    | function g gpu=T:16 freeze=never |
+    0    | function h gpu=T:16 freeze=never |
+    0    | arrive 1 f             | start i1 c1:16 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 h             |
+    0.3  | arrive 3 g             |
+    0.4  | end 1                  | stop i1 made room
+    0.5  | gone i1                | start i2 c1:16 (no instance; waited: no card of T had room)
+    0.6  | ready i2               | dispatch 2 i2 cold (no instance; waited: no card of T had room)
+    0.7  | end 2                  | stop i2 made room
+  )");
+}
+
+TEST(PlannerTable, EndlessTrafficYieldsToWhoHasWaitedLong) {
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:16 conc=2 |
+    0    | function g gpu=T:16    |
+    0    | arrive 1 f             | start i1 c1:16 (no instance)
+    0    | arrive 2 f             |
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance), dispatch 2 i1 cold (no instance)
+    1    | arrive 3 g             |
+    10   | end 1                  |
+    10.5 | arrive 4 f             | dispatch 4 i1 warm
+    11   | timer                  |
+    12   | end 2                  |
+    12   | arrive 5 f             |
+    13   | end 4                  | stop i1 yielded
+    13.1 | gone i1                | start i2 c1:16 (no instance; waited: no card of T had room)
+  )");
+}
+
+TEST(PlannerTable, QuotaIsNamedWithItsLimitAndUse) {
+  PlannerConfig config;
+  config.cardQuota = 2;
+  check(R"(
+    0    | card a T 16            |
+    0    | function f gpu=T:1     |
+    0    | function other gpu=T:1 account=b |
+    0    | arrive 1 f             | start i1 c1:1 (no instance)
+    0    | arrive 2 f             | start i2 c1:1 (2 queued, 1 starting)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.1  | ready i2               | dispatch 2 i2 cold (2 queued, 1 starting)
+    0.2  | arrive 3 f wait=2      |
+    0.2  | arrive 4 f wait=5      |
+    0.2  | arrive 5 other         | start i3 c1:1 (no instance)
+    2.2  | timer                  | refuse 3 ResourceExhausted (account quota 'GPU cards' is used up: 2 of 2)
+    3    | end 2                  | dispatch 4 i2 warm (all 2 instances full)
+  )",
+        config);
+}
+
+TEST(PlannerTable, IdleInstancesOfTheAccountMakeRoomUnderQuota) {
+  PlannerConfig config;
+  config.instanceQuota = 1;
+  check(R"(
+    0    | function f freeze=never |
+    0    | function g             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 g             |
+    0.3  | end 1                  | stop i1 made room
+    0.4  | gone i1                | start i2 (no instance; waited: account quota 'instances' was used up)
+  )",
+        config);
+}
+
+TEST(PlannerTable, FullQueueRefusesAtOnce) {
+  PlannerConfig config;
+  config.queuePerFunction = 1;
+  check(R"(
+    0 | function f                |
+    0 | arrive 1 f                | start i1 (no instance)
+    0 | arrive 2 f                | refuse 2 ResourceExhausted (queue of function 'f' is full: 1 of 1 requests)
+  )",
+        config);
+}
+
+TEST(PlannerTable, RequestWhoseInstanceStartsIsNotRefusedByTheQueueDeadline) {
+  check(R"(
+    0  | function f               |
+    0  | arrive 1 f wait=2        | start i1 (no instance)
+    2  | timer                    |
+    30 | ready i1                 | dispatch 1 i1 cold (no instance)
+  )");
+}
+
+TEST(PlannerTable, StartFailureAnswersAsManyAsTheInstanceWouldHaveServed) {
+  PlannerConfig config;
+  config.instanceQuota = 1;
+  check(R"(
+    0    | function f conc=2      |
+    0    | arrive 1 f             | start i1 (no instance)
+    0    | arrive 2 f             |
+    0    | arrive 3 f             |
+    0.1  | failed i1 exec: no     | stop i1 start failed no-hook, refuse 1 FunctionNotStarted (exec: no), refuse 2 FunctionNotStarted (exec: no)
+    0.2  | gone i1                | start i2 (no instance; waited: account quota 'instances' was used up)
+    0.3  | gone i2 exited         | refuse 3 FunctionNotStarted (exited)
+  )",
+        config);
+}
+
+TEST(PlannerTable, FunctionThatKeepsFailingStartsOneAtATime) {
+  PlannerConfig config;
+  config.startFailuresInRow = 1;
+  check(R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | gone i1 bad            | refuse 1 FunctionNotStarted (bad)
+    0.2  | arrive 2 f             | start i2 (no instance)
+    0.2  | arrive 3 f             |
+    0.2  | arrive 4 f             |
+    0.3  | gone i2 bad            | refuse 2 FunctionNotStarted (bad), refuse 3 FunctionNotStarted (bad), refuse 4 FunctionNotStarted (bad)
+    0.4  | arrive 5 f             | start i3 (no instance)
+    0.4  | arrive 6 f             |
+    0.5  | ready i3               | dispatch 5 i3 cold (no instance), start i4 (the 1 instance is full)
+  )",
+        config);
+}
+
+TEST(PlannerTable, CrashAbortsItsRequestsAndTheQueueGetsANewInstance) {
+  PlannerConfig config;
+  config.instanceQuota = 1;
+  check(R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             |
+    0.3  | gone i1 killed         | abort 1 i1 (killed), start i2 (no instance; waited: account quota 'instances' was used up)
+    0.3  | end 1                  |
+  )",
+        config);
+}
+
+TEST(PlannerTable, BrokenAndAbandonedInstancesGetNoMoreRequests) {
+  check(R"(
+    0    | function f conc=2 replace-abandoned |
+    0    | arrive 1 f             | start i1 (no instance)
+    0    | arrive 2 f             |
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance), dispatch 2 i1 cold (no instance)
+    0.2  | end 1 broken           |
+    0.3  | arrive 3 f             | start i2 (no instance)
+    0.4  | end 2                  | stop i1 broken no-hook
+    0.5  | ready i2               | dispatch 3 i2 cold (no instance)
+    0.6  | cancel 3               | stop i2 request abandoned
+    0.7  | arrive 4 f             | start i3 (no instance)
+    0.8  | ready i3               | dispatch 4 i3 cold (no instance)
+    0.9  | end 4 timeout          | stop i3 request abandoned
+  )");
+}
+
+TEST(PlannerTable, ReplacedRevisionHandsItsQueueOver) {
+  check(R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+    0.3  | function f2 replaces=f | stop i2 revision retired no-hook, start i3 (no instance)
+    0.4  | ready i2               |
+    0.5  | ready i3               | dispatch 2 i3 cold (no instance)
+    0.6  | end 1                  | stop i1 revision retired
+    0.7  | gone i1                |
+    0.7  | gone i2                |
+    0.8  | arrive 3 f             | refuse 3 FunctionNotFound (the function does not exist)
+  )");
+}
+
+TEST(PlannerTable, DeletedFunctionRefusesItsQueueAndDrains) {
+  check(R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+    0.3  | retire f               | refuse 2 FunctionNotFound (function 'f' was deleted), stop i2 revision retired no-hook
+    0.4  | end 1                  | stop i1 revision retired
+  )");
+}
+
+TEST(PlannerTable, LostCardIsEmptiedAndTheQueueGoesElsewhere) {
+  check(R"(
+    0    | card a T 8             |
+    0    | function f gpu=T:8     |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    0    | card b T 16            |
+    0.1  | lose a                 | stop i1 card lost no-hook, start i2 c2:8 (no instance)
+    0.2  | ready i2               | dispatch 1 i2 cold (no instance)
+    0.3  | lose b                 |
+    0.4  | end 1                  | stop i2 card lost no-hook
+  )");
+}
+
+TEST(PlannerTable, ShutdownFinishesWhatItHasAndRefusesTheRest) {
+  check(R"(
+    0    | function f freeze=never |
+    0    | function g             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | end 1                  |
+    0.3  | arrive 2 g             | start i2 (no instance)
+    0.4  | drain                  | stop i1 shutdown
+    0.5  | arrive 3 f             | refuse 3 Unavailable (okibi is shutting down)
+    0.6  | ready i2               | dispatch 2 i2 cold (no instance)
+    0.7  | end 2                  | stop i2 shutdown
+  )");
+}
+
+TEST(PlannerTable, LostRuntimeAbortsAndTheQueueWaitsForIt) {
+  check(R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+    0.3  | lost                   | abort 1 i1 (launcher ended)
+    0.4  | arrive 3 f wait=1      |
+    1.4  | timer                  | refuse 3 Unavailable (the instance runtime is down)
+    2    | restored               | start i3 (no instance; waited: the instance runtime was down)
+    2.1  | gone i2                |
+  )");
+}
+
+}  // namespace
+}  // namespace okibi::planner
