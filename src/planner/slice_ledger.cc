@@ -112,8 +112,9 @@ void SliceLedger::check() const {
     OKIBI_CHECK(card.held <= card.memory, "card {}: {} of {} held", id.value(), card.held.count(),
                 card.memory.count());
     OKIBI_CHECK(card.leaving <= card.held && card.leaving.count() >= 0, "card {}", id.value());
-    OKIBI_CHECK(card.lost || card.promisable().count() >= 0, "card {}: promised {} too much",
-                id.value(), -card.promisable().count());
+    const Bytes spoken = card.held - card.leaving + card.claimed;
+    OKIBI_CHECK(card.lost || spoken <= card.memory, "card {}: {} of {} promised", id.value(),
+                spoken.count(), card.memory.count());
     OKIBI_CHECK(card.lost == !card.shelf->byBookable.contains({card.bookable(), id}), "card {}",
                 id.value());
     OKIBI_CHECK(card.lost == !card.shelf->byPromisable.contains({card.promisable(), id}), "card {}",
