@@ -1,5 +1,7 @@
 #include "launcher/launcher.h"
 
+#include <algorithm>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,8 +34,7 @@ bool readable(const Fd& fd) {
 }  // namespace
 
 Launcher::Launcher(const Machine& machine, LauncherOptions options, std::string run, Fd daemon)
-    : machine_(machine),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       daemon_(std::move(daemon)),
       slots_(
           reactor_, machine, std::move(run), {.ready = options_.readySlots},

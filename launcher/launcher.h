@@ -68,7 +68,6 @@ class Launcher {
   void refillSoon();
   void reply(const runtime::Reply& message, std::span<const int> fds = {});
 
-  const Machine& machine_;
   LauncherOptions options_;
   Fd daemon_, homeNetns_;
   bool ended_ = false;
