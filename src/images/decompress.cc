@@ -123,9 +123,9 @@ class ZstdDecoder : public Decoder {
         return fail(ErrorKind::Invalid,
                     std::string("the zstd stream is corrupt: ") + ::ZSTD_getErrorName(code));
       }
-      if (code == 0) frameOpen_ = false;
-      if (code != 0) frameOpen_ = true;
+      // Without progress the code speaks of a next frame, which need not come.
       if (in.pos == before && result.pos == given) break;
+      frameOpen_ = code != 0;
     }
     if (result.pos == 0 && frameOpen_) {
       return fail(ErrorKind::Invalid, "the zstd stream is cut off");
