@@ -47,7 +47,8 @@ void HangupWatch::deliver() {
   int n = ::epoll_wait(epoll_.native_handle(), events.data(), events.size(), 0);
   for (int i = 0; i < n; ++i) {
     // A callback may have forgotten connections later in this batch: hence keys, not pointers.
-    auto it = watched_.find(events[i].data.u64);
+    Key key = events[i].data.u64;  // a copy: the struct is packed
+    auto it = watched_.find(key);
     if (it == watched_.end() || !it->second.fn) continue;
     std::function<void()> fn = std::exchange(it->second.fn, nullptr);
     fn();

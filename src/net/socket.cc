@@ -115,20 +115,26 @@ Task<Result<Socket>> Socket::open(Loop& loop, SocketAddress address, Instant dea
 
 Task<Result<void>> Socket::connect(SocketAddress address, Instant deadline) {
   Impl& self = *impl_;
-  int rc = 0;
-  do {
-    rc = ::connect(fd(), address.data(), address.size());
-  } while (rc != 0 && errno == EINTR);
-  if (rc == 0) co_return Result<void>();
-  if (errno != EINPROGRESS) co_return failErrno("connect", errno, ErrorKind::Unavailable);
-  // Over loopback the outcome is there already.
-  if (pollNow(fd(), POLLOUT) == 0) {
-    DeadlineGuard guard(self.loop, self, deadline);
-    auto [error] = co_await self.socket.async_wait(Protocol::socket::wait_write, asTuple);
-    if (guard.passed()) co_return fail(ErrorKind::TimedOut, "connect: the deadline passed");
-    if (error) co_return failSocket("connect", error);
+  auto attempt = [&] {
+    int rc = 0;
+    do {
+      rc = ::connect(fd(), address.data(), address.size());
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 || errno == EISCONN ? 0 : errno;
+  };
+  int outcome = attempt();
+  if (outcome == EINPROGRESS) {
+    // Over loopback the outcome is there already.
+    if (pollNow(fd(), POLLOUT) == 0) {
+      DeadlineGuard guard(self.loop, self, deadline);
+      auto [error] = co_await self.socket.async_wait(Protocol::socket::wait_write, asTuple);
+      if (guard.passed()) co_return fail(ErrorKind::TimedOut, "connect: the deadline passed");
+      if (error) co_return failSocket("connect", error);
+    }
+    // Asked by a second connect(), not by SO_ERROR: only that makes a refused socket fit to try
+    // again.
+    outcome = attempt();
   }
-  int outcome = socketOption(fd(), SO_ERROR);
   if (outcome != 0) co_return failErrno("connect", outcome, ErrorKind::Unavailable);
   co_return Result<void>();
 }
