@@ -219,7 +219,7 @@ ConnectionFault HttpConnection::fault() const {
 }
 
 void HttpConnection::cancel() {
-  impl_->fault = ConnectionFault::Cancelled;
+  if (impl_->fault == ConnectionFault::None) impl_->fault = ConnectionFault::Cancelled;
   // Closing also makes sure that no later operation waits.
   impl_->socket.close();
 }

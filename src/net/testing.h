@@ -73,6 +73,16 @@ class RawPeer {
     }
     co_return std::exchange(got_, {}) + (reset_ ? "<reset>" : "");
   }
+  // Counts what comes, the rest of what came before included, up to `most` or the end.
+  Task<std::size_t> countToEnd(std::size_t most) {
+    std::size_t count = 0;
+    for (;;) {
+      count += std::exchange(got_, {}).size();
+      if (count >= most) co_return count;
+      bool more = co_await readSome();
+      if (!more) co_return count;
+    }
+  }
   Socket& socket() { return socket_; }
 
  private:
