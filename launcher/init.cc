@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -88,22 +89,34 @@ Status becomeApplication(const Sandbox& sandbox, const LaunchEnds& ends) {
   return {};
 }
 
-int startProgram(const Sandbox& sandbox, const LaunchEnds& ends,
-                 const std::vector<std::string>& command) {
-  int pid = fork();
-  if (pid != 0) {
-    if (pid < 0) report(ends.status, Failure{"fork", errno, "start '" + command[0] + "'"});
-    return pid;
-  }
-  Status ready = becomeApplication(sandbox, ends);
+struct Birth {
+  const Sandbox& sandbox;
+  const LaunchEnds& ends;
+  const std::vector<std::string>& command;
+};
+
+int beProgram(void* raw) {
+  const Birth& birth = *static_cast<Birth*>(raw);
+  Status ready = becomeApplication(birth.sandbox, birth.ends);
   if (!ready) {
-    report(ends.status, ready.error());
+    report(birth.ends.status, ready.error());
     _exit(127);
   }
-  [[maybe_unused]] ssize_t ignored = write(ends.status.get(), &runtime::kAboutToExec, 1);
-  int error = execAlongPath(command, sandbox.environment);
-  report(ends.status, Failure{"exec", error, "'" + command[0] + "'"});
+  [[maybe_unused]] ssize_t ignored = write(birth.ends.status.get(), &runtime::kAboutToExec, 1);
+  int error = execAlongPath(birth.command, birth.sandbox.environment);
+  report(birth.ends.status, Failure{"exec", error, "'" + birth.command[0] + "'"});
   _exit(127);
+}
+
+// As vfork does: the child borrows our memory until its exec, so nothing is copied, and we wait for
+// it. Descriptors, credentials and signal mask are its own all the same.
+int startProgram(const Sandbox& sandbox, const LaunchEnds& ends,
+                 const std::vector<std::string>& command) {
+  alignas(16) static char stack[256 * 1024];
+  Birth birth{sandbox, ends, command};
+  int pid = clone(beProgram, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &birth);
+  if (pid < 0) report(ends.status, Failure{"clone", errno, "start '" + command[0] + "'"});
+  return pid;
 }
 
 class Init {

@@ -1,13 +1,17 @@
 #include "launcher/seccomp.h"
 
+#include <bit>
+#include <cstddef>
 #include <initializer_list>
+#include <map>
+#include <span>
 #include <sstream>
 
-#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/bpf_common.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -81,96 +85,156 @@ constexpr std::string_view kDenied =
     "vm86old";
 
 // Each of these bits of clone(2) makes a namespace.
-constexpr std::uint64_t kNamespaceFlags[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
-                                             CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
-                                             CLONE_NEWNET};
+constexpr std::uint32_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+                                          CLONE_NEWNET;
 // The execution domains that only change the look of things (PER_LINUX, PER_LINUX32, UNAME26,
 // query).
-constexpr std::uint64_t kPersonalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
+constexpr std::uint32_t kPersonalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
 
-scmp_arg_cmp firstArgument(scmp_compare how, std::uint64_t a, std::uint64_t b) {
-  return {0, how, a, b};
+constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
+constexpr std::uint32_t kDeny = SECCOMP_RET_ERRNO | EPERM;
+constexpr std::uint32_t kUnknown = SECCOMP_RET_ERRNO | ENOSYS;
+
+// What a system call number leads to: a constant answer, or a look at the first argument.
+enum class Verdict { Unknown, Deny, Allow, Clone, Socket, Personality };
+
+using Program = SeccompProgram;
+
+sock_filter statement(int code, std::uint32_t k) {
+  return BPF_STMT(static_cast<__u16>(code), k);
+}
+sock_filter jump(int code, std::uint32_t k, std::size_t yes, std::size_t no) {
+  return BPF_JUMP(static_cast<__u16>(code), k, static_cast<__u8>(yes), static_cast<__u8>(no));
+}
+sock_filter answer(std::uint32_t action) {
+  return statement(BPF_RET | BPF_K, action);
+}
+// The kernel takes these arguments as 32-bit integers, and so does the filter.
+sock_filter loadFirstArgument() {
+  constexpr bool kLittle = std::endian::native == std::endian::little;
+  return statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + (kLittle ? 0 : 4));
 }
 
-class Filter {
- public:
-  Filter() : context_(seccomp_init(SCMP_ACT_ERRNO(ENOSYS))) {}
-  ~Filter() {
-    if (context_ != nullptr) seccomp_release(context_);
+Program verdictCode(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Unknown:
+      return {answer(kUnknown)};
+    case Verdict::Deny:
+      return {answer(kDeny)};
+    case Verdict::Allow:
+      return {answer(kAllow)};
+    case Verdict::Clone:
+      return {loadFirstArgument(), jump(BPF_JMP | BPF_JSET | BPF_K, kNamespaceFlags, 0, 1),
+              answer(kDeny), answer(kAllow)};
+    case Verdict::Socket:
+      return {loadFirstArgument(), jump(BPF_JMP | BPF_JEQ | BPF_K, AF_VSOCK, 0, 1), answer(kDeny),
+              answer(kAllow)};
+    case Verdict::Personality:
+      break;
   }
-  Filter(const Filter&) = delete;
-  Filter& operator=(const Filter&) = delete;
+  Program code = {loadFirstArgument()};
+  for (std::uint32_t domain : kPersonalities) {
+    code.push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, domain, 0, 1));
+    code.push_back(answer(kAllow));
+  }
+  code.push_back(answer(kUnknown));
+  return code;
+}
 
-  void addRule(std::uint32_t action, const char* name,
-               std::initializer_list<scmp_arg_cmp> when = {}) {
-    int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR || error_ != 0) return;
-    int done = seccomp_rule_add_array(context_, action, number, static_cast<unsigned>(when.size()),
-                                      when.begin());
-    if (done != 0) error_ = -done, culprit_ = name;
-  }
-  void addArchitecture(std::uint32_t architecture) {
-    int done = seccomp_arch_add(context_, architecture);
-    if (done != 0 && done != -EEXIST) error_ = -done, culprit_ = "architecture";
-  }
-  void setAttribute(scmp_filter_attr attribute, std::uint32_t value) {
-    int done = seccomp_attr_set(context_, attribute, value);
-    if (done != 0) error_ = -done, culprit_ = "attribute";
-  }
-  Outcome<SeccompProgram> compile() {
-    if (context_ == nullptr) return refused("seccomp_init");
-    if (error_ != 0) return failed(culprit_, error_);
-    Fd file(memfd_create("seccomp", MFD_CLOEXEC));
-    if (!file) return failed("memfd_create");
-    if (int done = seccomp_export_bpf(context_, file.get()); done != 0)
-      return failed("export", -done);
-    off_t size = lseek(file.get(), 0, SEEK_END);
-    SeccompProgram program(static_cast<std::size_t>(size) / sizeof(sock_filter));
-    if (pread(file.get(), program.data(), static_cast<std::size_t>(size), 0) != size)
-      return failed("read");
-    return program;
-  }
+using Verdicts = std::map<std::uint32_t, Verdict>;  // by system call number; the rest is Unknown
 
- private:
-  scmp_filter_ctx context_;
-  int error_ = 0;
-  std::string culprit_;
+void addAll(Verdicts& verdicts, std::uint32_t architecture, Verdict verdict,
+            std::string_view names) {
+  std::stringstream words{std::string(names)};
+  for (std::string name; words >> name;) {
+    int number = seccomp_syscall_resolve_name_arch(architecture, name.c_str());
+    if (number >= 0) verdicts[static_cast<std::uint32_t>(number)] = verdict;
+  }
+}
+
+// i386 has its socket and System V calls twice: bundled (socketcall, ipc), which is all that
+// libseccomp names there, and one by one under these numbers.
+void addUnbundled(Verdicts& verdicts) {
+  constexpr std::uint32_t kRecvmmsg = 337, kSendmmsg = 345, kSocket = 359, kShutdown = 373;
+  constexpr std::uint32_t kSemget = 393, kMsgctl = 402;
+  for (std::uint32_t number : {kRecvmmsg, kSendmmsg}) verdicts[number] = Verdict::Allow;
+  for (std::uint32_t number = kSocket; number <= kShutdown; ++number)
+    verdicts[number] = Verdict::Allow;
+  for (std::uint32_t number = kSemget; number <= kMsgctl; ++number)
+    verdicts[number] = Verdict::Allow;
+  verdicts[kSocket] = Verdict::Socket;
+}
+
+Verdicts verdictsFor(std::uint32_t architecture) {
+  Verdicts verdicts;
+  addAll(verdicts, architecture, Verdict::Allow, kAllowed);
+  addAll(verdicts, architecture, Verdict::Deny, kDenied);
+  // clone3 is in no table, so glibc falls back on ENOSYS to clone, whose flags a filter can see.
+  addAll(verdicts, architecture, Verdict::Clone, "clone");
+  addAll(verdicts, architecture, Verdict::Socket, "socket");
+  addAll(verdicts, architecture, Verdict::Personality, "personality");
+  if (architecture == SCMP_ARCH_X86) addUnbundled(verdicts);
+  return verdicts;
+}
+
+// Neighbouring numbers with one verdict, from `first` to the next range.
+struct Range {
+  std::uint32_t first;
+  Verdict verdict;
 };
 
-void addAll(Filter& filter, std::uint32_t action, std::string_view names) {
-  std::stringstream words{std::string(names)};
-  for (std::string name; words >> name;) filter.addRule(action, name.c_str());
+std::vector<Range> toRanges(const Verdicts& verdicts) {
+  std::vector<Range> ranges = {{0, Verdict::Unknown}};
+  std::uint32_t next = 0;
+  for (const auto& [number, verdict] : verdicts) {
+    if (number != next && ranges.back().verdict != Verdict::Unknown) {
+      ranges.push_back({next, Verdict::Unknown});
+    }
+    if (ranges.back().verdict != verdict) ranges.push_back({number, verdict});
+    next = number + 1;
+  }
+  ranges.push_back({next, Verdict::Unknown});
+  return ranges;
 }
 
-void addConditionalRules(Filter& filter) {
-  // clone3 is in no table, so glibc falls back on ENOSYS to clone, whose flags a filter can see.
-  std::uint64_t all = 0;
-  for (std::uint64_t flag : kNamespaceFlags) {
-    filter.addRule(SCMP_ACT_ERRNO(EPERM), "clone", {firstArgument(SCMP_CMP_MASKED_EQ, flag, flag)});
-    all |= flag;
+// Binary search: "number >= middle?" leads over the lower half to the upper one.
+Program searchCode(std::span<const Range> ranges) {
+  if (ranges.size() == 1) return verdictCode(ranges[0].verdict);
+  std::size_t middle = ranges.size() / 2;
+  Program lower = searchCode(ranges.first(middle)), upper = searchCode(ranges.subspan(middle));
+  Program code;
+  if (lower.size() <= 255) {
+    code.push_back(jump(BPF_JMP | BPF_JGE | BPF_K, ranges[middle].first, lower.size(), 0));
+  } else {
+    code.push_back(jump(BPF_JMP | BPF_JGE | BPF_K, ranges[middle].first, 0, 1));
+    code.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(lower.size())));
   }
-  filter.addRule(SCMP_ACT_ALLOW, "clone", {firstArgument(SCMP_CMP_MASKED_EQ, all, 0)});
-  filter.addRule(SCMP_ACT_ALLOW, "socket", {firstArgument(SCMP_CMP_NE, AF_VSOCK, 0)});
-  filter.addRule(SCMP_ACT_ERRNO(EPERM), "socket", {firstArgument(SCMP_CMP_EQ, AF_VSOCK, 0)});
-  for (std::uint64_t domain : kPersonalities) {
-    filter.addRule(SCMP_ACT_ALLOW, "personality", {firstArgument(SCMP_CMP_EQ, domain, 0)});
-  }
+  code.insert(code.end(), lower.begin(), lower.end());
+  code.insert(code.end(), upper.begin(), upper.end());
+  return code;
+}
+
+// Does nothing for another architecture than `architecture`.
+void addArchitecture(Program& program, std::uint32_t architecture) {
+  Program search = {statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  Program tree = searchCode(toRanges(verdictsFor(architecture)));
+  search.insert(search.end(), tree.begin(), tree.end());
+  program.push_back(jump(BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0));
+  program.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(search.size())));
+  program.insert(program.end(), search.begin(), search.end());
 }
 
 }  // namespace
 
 Outcome<SeccompProgram> compileSeccomp() {
-  Filter filter;
-  filter.setAttribute(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // binary tree: 10 comparisons instead of 400
-  filter.setAttribute(SCMP_FLTATR_CTL_NNP, 0);       // set by the launch itself
-  filter.setAttribute(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-#if defined(__x86_64__)
-  filter.addArchitecture(SCMP_ARCH_X86);
-#endif
-  addAll(filter, SCMP_ACT_ALLOW, kAllowed);
-  addAll(filter, SCMP_ACT_ERRNO(EPERM), kDenied);
-  addConditionalRules(filter);
-  return filter.compile();
+  std::uint32_t native = seccomp_arch_native();
+  Program program = {statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch))};
+  addArchitecture(program, native);
+  if (native == SCMP_ARCH_X86_64) addArchitecture(program, SCMP_ARCH_X86);
+  program.push_back(answer(kUnknown));
+  if (program.size() > BPF_MAXINSNS) return refused("the filter is too long");
+  return program;
 }
 
 Status loadSeccomp(const SeccompProgram& program) {
