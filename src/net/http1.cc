@@ -206,12 +206,17 @@ struct ChunkDecoder::Parser final : QuietParser<true> {
     ErrorCode error;
     put(boost::asio::buffer(kPrimer), error);
   }
+  void on_chunk_header_impl(std::uint64_t size, View, ErrorCode&) override { left = size; }
   std::size_t on_chunk_body_impl(std::uint64_t, View body, ErrorCode&) override {
     got = toStd(body);
+    left -= body.size();
     return body.size();
   }
   std::string_view got;
+  std::uint64_t left = 0;  // of the current chunk's content; 0: a chunk header comes next
 };
+
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 ChunkDecoder::ChunkDecoder() = default;
 ChunkDecoder::~ChunkDecoder() = default;
@@ -225,6 +230,10 @@ ChunkDecoder::Outcome ChunkDecoder::decode(std::span<char> input) {
   std::size_t pieceLength = 0;
   while (outcome.consumed < input.size() && !parser_->is_done()) {
     std::span<char> rest = input.subspan(outcome.consumed);
+    // Beast asserts that a last chunk has come whole ("0\r\n\r\n") when it looks at it again, and
+    // the segments are the caller's to choose. No body ends with less after a chunk, so waiting
+    // loses nothing.
+    if (parser_->left == 0 && rest.size() < kLastChunk.size()) break;
     parser_->got = {};
     ErrorCode error;
     std::size_t used = parser_->put(boost::asio::buffer(rest.data(), rest.size()), error);

@@ -262,6 +262,16 @@ TEST(ChunkDecoder, GivesTheBodyWhateverThePieces) {
   }
 }
 
+TEST(ChunkDecoder, AnEmptyBodyMayComeByteByByte) {
+  for (std::string text : {"0\r\n\r\n", "00000;x=y\r\nT: x\r\n\r\n"}) {
+    for (std::size_t step = 1; step <= text.size(); ++step) {
+      bool ended = false, bad = false;
+      EXPECT_EQ(decodeInPieces(text, step, ended, bad), "");
+      EXPECT_TRUE(ended && !bad) << text << " in steps of " << step;
+    }
+  }
+}
+
 TEST(ChunkDecoder, RefusesBrokenChunks) {
   for (const char* text :
        {"x\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "-1\r\n\r\n", "5\r\nhelloXX0\r\n\r\n",
