@@ -151,7 +151,9 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
   if (::fstat(fd.get(), &status) != 0) return failFile(path.string(), errno);
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return MappedFile({});
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd.get(), 0);
+  // Filling the page tables in one go saves a fault per page; not for what may exceed the memory.
+  const int flags = MAP_PRIVATE | (size <= (1U << 30) ? MAP_POPULATE : 0);
+  void* address = ::mmap(nullptr, size, PROT_READ, flags, fd.get(), 0);
   if (address == MAP_FAILED) return failFile("map " + path.string(), errno);
   return MappedFile({static_cast<const std::byte*>(address), size});
 }

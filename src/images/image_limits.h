@@ -27,6 +27,9 @@ inline constexpr Bytes kWholeLayerMax = Bytes::mib(768);
 inline constexpr Bytes kDiskReserve = Bytes::mib(16);
 inline constexpr std::chrono::seconds kInspectTimeout{60};  // one manifest or config
 inline constexpr std::chrono::seconds kFetchTimeout{7200};  // all layers of one image
-inline constexpr Bytes kToolErrorMax = Bytes::kib(64);      // kept of skopeo's standard error
+// At most half of the loop's four workers: a registry that hangs must not stop the database, which
+// works on them too. Further pulls wait in order.
+inline constexpr int kPullsAtOnce = 2;
+inline constexpr Bytes kToolErrorMax = Bytes::kib(64);  // kept of skopeo's standard error
 
 }  // namespace okibi::images

@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
-constexpr std::size_t kOpenParentsMax = 128;
+constexpr std::size_t kOpenParentsMax = 48;  // of the 1024 descriptors a process has by default
 
 int openBeneath(int root, const std::string& path, int flags) {
   open_how how{};
@@ -232,7 +232,6 @@ Result<void> LayerWriter::writeDirectory(const TarEntry& entry, const Place& pla
       if (!cleared) return fail(std::move(cleared.error()));
       opaque = *cleared;
     }
-    // clear() closes cached descriptors, but place.parent stays open while its path exists.
     if (::mkdirat(place.parent, place.leaf.c_str(), 0700) != 0) return failEntry(place.path, errno);
   }
   net::UniqueFd fd(
@@ -258,25 +257,19 @@ Result<LayerWriter::Opaque> LayerWriter::clear(const Place& place) {
 }
 
 Result<void> LayerWriter::removeExisting(const Place& place) {
-  if (::unlinkat(place.parent, place.leaf.c_str(), 0) == 0) {
-    // A removed symbolic link may have been part of the way to cached directories. Those cached
-    // under other names than their own are the only ones to go; the place's own parent stays.
-    std::erase_if(parents_, [&](const auto& known) {
-      return known.first.starts_with(place.path + "/") || known.first == place.path;
-    });
-    return {};
-  }
+  // What goes may be part of the way to any cached directory, directly or through links.
+  std::erase_if(parents_, [&](const auto& known) { return known.second.get() != place.parent; });
+  if (::unlinkat(place.parent, place.leaf.c_str(), 0) == 0) return {};
   if (errno != EISDIR) return failEntry(place.path, errno);
   net::UniqueFd directory(
       ::openat(place.parent, place.leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory) return failEntry(place.path, errno);
-  if (int error = removeContent(std::move(directory)); error != 0)
+  if (int error = removeContent(std::move(directory)); error != 0) {
     return failEntry(place.path, error);
+  }
   if (::unlinkat(place.parent, place.leaf.c_str(), AT_REMOVEDIR) != 0) {
     return failEntry(place.path, errno);
   }
-  // Directories below may be cached under any name that leads through a link.
-  std::erase_if(parents_, [&](const auto& known) { return known.second.get() != place.parent; });
   std::erase_if(directoryTimes_, [&](const auto& known) {
     return known.first == place.path || known.first.starts_with(place.path + "/");
   });

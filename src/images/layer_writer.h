@@ -60,6 +60,7 @@ class LayerWriter {
   Result<void> copyContent(const TarEntry& entry, int fd, TarReader& reader);
   Result<void> setAttributes(const TarEntry& entry, int fd);
   Result<Opaque> clear(const Place& place);
+  // Closes cached descriptors, but not the place's own parent.
   Result<void> removeExisting(const Place& place);
   void forgetParents();
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "images/image_limits.h"
 #include "net/event.h"
 
 namespace okibi::images {
@@ -42,16 +43,25 @@ net::Task<Result<seams::PreparedImage>> OciImageStore::pull(std::string referenc
   if (auth) key += '\0' + auth->user + '\0' + auth->password;
   auto waiter = std::make_shared<Waiter>(loop_);
   waiter->progress = std::move(progress);
-  std::shared_ptr<Pull>& running = pulls_[key];
-  const bool first = running == nullptr;
-  if (first) running = std::make_shared<Pull>(Pull{key, std::move(reference), std::move(auth), {}});
-  std::shared_ptr<Pull> shared = running;
-  shared->waiters.push_back(waiter);
-  // A task of its own: the pull goes on for the others when the first caller goes away.
-  if (first) loop_.spawn(runPull(shared));
+  std::shared_ptr<Pull>& pull = pulls_[key];
+  if (pull == nullptr) {
+    pull = std::make_shared<Pull>(Pull{key, std::move(reference), std::move(auth), {}});
+    waiting_.push_back(pull);
+  }
+  pull->waiters.push_back(waiter);
+  startWaiting();
   Result<Result<seams::PreparedImage>> answer = co_await waiter->answer.wait();
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(*answer);
+}
+
+// Tasks of their own: a pull goes on for the others when its first caller goes away.
+void OciImageStore::startWaiting() {
+  while (running_ < kPullsAtOnce && !waiting_.empty()) {
+    ++running_;
+    loop_.spawn(runPull(std::move(waiting_.front())));
+    waiting_.pop_front();
+  }
 }
 
 net::Task<void> OciImageStore::runPull(std::shared_ptr<Pull> pull) {
@@ -68,6 +78,8 @@ net::Task<void> OciImageStore::runPull(std::shared_ptr<Pull> pull) {
   };
   Result<seams::PreparedImage> image = co_await loop_.offload(std::move(work));
   pulls_.erase(pull->key);
+  --running_;
+  startWaiting();
   for (const std::weak_ptr<Waiter>& item : pull->waiters) {
     if (std::shared_ptr<Waiter> waiter = item.lock()) waiter->answer.set(image);
   }

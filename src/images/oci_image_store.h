@@ -2,6 +2,7 @@
 // OciImageStore: the ImageStore of a daemon. Work happens in ImageLibrary on the loop's workers;
 // here it is shared between callers: several pulls of one reference at once are one.
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -37,11 +38,15 @@ class OciImageStore : public seams::ImageStore {
   struct Waiter;  // one caller of it
 
   OciImageStore(net::Loop& loop, std::unique_ptr<ImageLibrary> library);
+  void startWaiting();
   net::Task<void> runPull(std::shared_ptr<Pull> pull);
 
   net::Loop& loop_;
   std::unique_ptr<ImageLibrary> library_;
-  std::map<std::string, std::shared_ptr<Pull>> pulls_;  // by reference and credentials; loop thread
+  // Loop thread only:
+  std::map<std::string, std::shared_ptr<Pull>> pulls_;  // by reference and credentials
+  std::deque<std::shared_ptr<Pull>> waiting_;           // for one of kPullsAtOnce to end
+  int running_ = 0;
 };
 
 }  // namespace okibi::images

@@ -277,6 +277,17 @@ TEST_F(RegistryTest, DifferentNamesAtOnceShareTheLayer) {
   EXPECT_EQ(store_->list().size(), 3U);
 }
 
+TEST_F(RegistryTest, MorePullsThanRunAtOnce) {
+  std::vector<std::string> references;
+  for (int i = 0; i < 7; ++i) {
+    const std::string name = fmt::format("v{}", i);
+    layout_.add({.name = name, .layers = {layer("base"), layer(name)}});
+    references.push_back(layout_.reference(name));
+  }
+  for (const Pulled& image : pullAll(references)) EXPECT_TRUE(image) << image.error().message;
+  EXPECT_EQ(store_->list().size(), 7U);
+}
+
 TEST_F(RegistryTest, PrivateImages) {
   Registry registry(scratch_.path() / "registry", Registry::Access::Password);
   layout_.add({.layers = {layer("1")}});
