@@ -1,0 +1,48 @@
+#pragma once
+// Catalog: what is deployed. Everything is in memory, loaded from the StateStore at start; a change
+// is on disk before it is visible (write-through). Loop thread only. Errors carry Function
+// Compute's codes (FunctionNotFound, FunctionAlreadyExists, TriggerNotFound, …).
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/function.h"
+#include "model/trigger.h"
+#include "seams/state_store.h"
+
+namespace okibi::conductor {
+
+class Catalog {
+ public:
+  explicit Catalog(seams::StateStore& store) : store_(store) {}
+
+  Result<void> load();
+
+  // Functions. Pointers are valid until the function is removed or replaced.
+  const Function* find(const FunctionRef& ref) const;
+  Result<const Function*> get(const FunctionRef& ref) const;  // FunctionNotFound
+  // Of one account, names beginning with `prefix`, after `startAfter`, in order of name.
+  std::vector<const Function*> list(std::string_view account, std::string_view prefix,
+                                    std::string_view startAfter, std::size_t limit) const;
+  std::vector<const Function*> all() const;
+  Result<void> put(Function function);  // inserts or replaces
+  Result<void> remove(const FunctionRef& ref);
+
+  // Triggers.
+  const Trigger* triggerById(std::string_view id) const;
+  Result<const Trigger*> trigger(const FunctionRef& function, std::string_view name) const;
+  std::vector<const Trigger*> triggers(const FunctionRef& function) const;
+  Result<void> putTrigger(Trigger trigger);
+  Result<void> removeTrigger(const FunctionRef& function, std::string_view name);
+
+ private:
+  seams::StateStore& store_;
+  std::map<FunctionRef, Function> functions_;
+  std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;
+  std::map<std::string, std::pair<FunctionRef, std::string>, std::less<>> triggerIds_;
+};
+
+}  // namespace okibi::conductor

@@ -1,0 +1,161 @@
+#pragma once
+// Conductor: turns the world into planner events and planner commands into acts. It owns the one
+// timer and the only real clock; all decisions are the planner's. Loop thread only.
+//
+// One invocation:
+//   arrive() → co_await admitted() → connect() … talk to the instance … → settle() → end()
+// settle() puts it on the ledger (before the answer's last byte), end() frees the slot.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "conductor/accounting.h"
+#include "conductor/catalog.h"
+#include "conductor/function_logs.h"
+#include "conductor/instance.h"
+#include "conductor/invocation.h"
+#include "net/http_client.h"
+#include "net/loop.h"
+#include "planner/planner.h"
+#include "seams/image_store.h"
+#include "seams/instance_runtime.h"
+
+namespace okibi::conductor {
+
+// Labels and sizes of this machine.
+struct Settings {
+  std::string account = "1000000000000001";
+  std::string region = "local";
+  planner::PlannerConfig planner;
+  Duration queueDeadline = limits::kQueueDeadlineDefault;
+  std::vector<Card> cards;
+  int cpus = 1;
+  Bytes memory;
+};
+
+// How a request ended, for ledger and planner.
+struct Ending {
+  ledger::Outcome outcome = ledger::Outcome::Success;
+  int status = 200;
+  std::string errorType;
+  Bytes bytesIn, bytesOut;
+};
+
+// One live instance, for people.
+struct InstanceStatus {
+  std::string name, function, account, state;
+  int inFlight = 0, concurrency = 1;
+  std::optional<Card> card;
+  Bytes slice, memory;
+  Duration age{}, stateAge{};
+  int pid = 0;
+};
+struct CardStatus {
+  Card card;
+  Bytes used;
+  int slices = 0;
+};
+
+class Conductor : private seams::InstanceListener {
+ public:
+  Conductor(net::Loop& loop, Settings settings, Catalog& catalog, Accounting& accounting,
+            seams::ImageStore& images, seams::InstanceRuntime& runtime);
+  ~Conductor() override;
+
+  // Adds the cards and every function that was deployed; resumes unfinished deployments.
+  void start();
+  // Refuses new requests, lets the rest finish, stops every instance; returns at rest or at
+  // `deadline`.
+  net::Task<void> drain(Instant deadline);
+
+  // Deployment. `function` carries ref, spec and times; the rest is set here. create: state
+  // Pending, the image is pulled in the background, then Active or Failed. update: calls go to the
+  // old configuration until the new one is ready. Invalid: the spec cannot run on this machine.
+  Result<const Function*> create(const std::string& account, FunctionSpec spec);
+  Result<const Function*> update(const FunctionRef& ref, FunctionSpec spec);
+  Result<void> remove(const FunctionRef& ref);
+
+  // Invocations.
+  Result<std::shared_ptr<Invocation>> arrive(const FunctionRef& ref, std::string requestId,
+                                             ledger::Moment received);
+  // Waits until it is dispatched, or why it will not be.
+  net::Task<Result<void>> admitted(std::shared_ptr<Invocation> invocation);
+  // A connection to its instance: an idle one, or a new one. Unavailable when the instance is gone.
+  net::Task<Result<std::unique_ptr<net::HttpConnection>>> connect(
+      std::shared_ptr<Invocation> invocation);
+  // The connection is not used any more; kept if it can be.
+  void giveBack(const Invocation& invocation, std::unique_ptr<net::HttpConnection> connection);
+  // Puts it on the ledger. Internal/Exhausted when the log cannot be written: then the answer must
+  // not be completed. Once.
+  Result<void> settle(Invocation& invocation, const Ending& ending);
+  // It is over for the planner. Once, after settle(); does nothing after `lost`.
+  void end(Invocation& invocation, planner::Outcome outcome);
+  // The caller left, wherever the request is; settles what was used.
+  void callerLeft(Invocation& invocation);
+
+  // Views.
+  std::vector<InstanceStatus> instances() const;
+  std::vector<CardStatus> cards() const;
+  std::vector<std::string> imagesInUse() const;  // digests of deployed functions
+  const Settings& settings() const { return settings_; }
+  Catalog& catalog() { return catalog_; }
+  Accounting& accounting() { return accounting_; }
+  FunctionLogs& logs() { return logs_; }
+  seams::ImageStore& images() { return images_; }
+  net::Loop& loop() { return loop_; }
+
+ private:
+  struct Acts;  // executes planner commands (conductor/acts.cc)
+  friend struct Acts;
+
+  // World → planner. Events raised while commands are executed wait their turn.
+  void step(planner::Event event);
+
+  // Deployment (conductor/deployment.cc)
+  net::Task<void> deploy(FunctionRef ref, std::uint64_t revision);
+  void activate(const Function& function, seams::PreparedImage image);
+
+  // Instances (conductor/instances.cc)
+  net::Task<void> startInstance(std::shared_ptr<Instance> instance);
+  net::Task<Result<void>> bringUp(std::shared_ptr<Instance> instance);
+  net::Task<Result<std::unique_ptr<net::HttpConnection>>> awaitListening(
+      std::shared_ptr<Instance> instance);
+  net::Task<Result<void>> initialize(std::shared_ptr<Instance> instance,
+                                     net::HttpConnection& connection);
+  net::Task<void> stopInstance(std::shared_ptr<Instance> instance, planner::StopInstance order);
+  net::Task<void> runPreStop(std::shared_ptr<Instance> instance);
+  void instanceGone(std::shared_ptr<Instance> instance, Error error);
+  Error exitError(const Instance& instance, const seams::InstanceExit& exit) const;
+
+  void onOutput(InstanceId id, seams::OutputStream stream, std::string_view bytes) override;
+  void onExit(const seams::InstanceExit& exit) override;
+  void onRuntimeLost(const std::string& reason) override;
+  void onRuntimeRestored() override;
+
+  net::Task<void> tick();
+
+  net::Loop& loop_;
+  Settings settings_;
+  Catalog& catalog_;
+  Accounting& accounting_;
+  seams::ImageStore& images_;
+  seams::InstanceRuntime& runtime_;
+  planner::Planner planner_;
+  FunctionLogs logs_;
+
+  std::deque<planner::Event> events_;
+  enum class Stepping { No, Yes } stepping_ = Stepping::No;
+  net::Timer timer_;
+
+  std::map<FunctionKey, std::shared_ptr<const Revision>> revisions_;
+  std::map<FunctionRef, FunctionKey> current_;
+  std::map<InstanceId, std::shared_ptr<Instance>> instances_;
+  std::map<InvocationId, std::shared_ptr<Invocation>> invocations_;
+  std::uint64_t lastInvocation_ = 0, lastFunction_ = 0;
+};
+
+}  // namespace okibi::conductor

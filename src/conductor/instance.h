@@ -1,0 +1,57 @@
+#pragma once
+// What the conductor knows of one live instance and of one revision it belongs to. Loop thread
+// only.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "conductor/function_logs.h"
+#include "ledger/moment.h"
+#include "ledger/record.h"
+#include "model/function.h"
+#include "net/upstream_pool.h"
+#include "planner/command.h"
+#include "seams/image_store.h"
+
+namespace okibi::conductor {
+
+// One deployed configuration: what FunctionKey stands for. Immutable.
+struct Revision {
+  FunctionKey key;
+  FunctionRef ref;
+  FunctionSpec spec;
+  std::uint64_t number = 1;
+  seams::PreparedImage image;
+};
+
+// When each phase of a cold start ended (DESIGN, "cold start").
+struct StartTimes {
+  Instant ordered{}, imaged{}, sandboxed{}, listening{}, ready{};
+};
+
+// The part of a start that a request waited for: each phase cut to [received, dispatched]; what is
+// left (waiting for capacity before, for the slot after) is `schedule`, so that the phases sum
+// exactly.
+ledger::ColdPhases phasesWithin(const StartTimes& times, Instant received, Instant dispatched);
+
+enum class InstancePhase { Starting, Serving, Stopping, Gone };
+
+struct Instance {
+  InstanceId id;
+  std::string name;  // "c-…"
+  std::shared_ptr<const Revision> revision;
+  std::optional<planner::Slice> slice;
+  std::string startReason;
+  StartTimes times;
+  InstancePhase phase = InstancePhase::Starting;
+  // Sandbox: exists in the runtime, so its end comes through onExit.
+  enum class Sandbox { None, Exists } sandbox = Sandbox::None;
+  std::string stopWord;  // why it was stopped, for the ledger
+  int inFlight = 0;
+  net::UpstreamPool connections{static_cast<std::size_t>(limits::kConcurrencyMax)};
+  OutputTail output;
+};
+
+}  // namespace okibi::conductor
