@@ -28,7 +28,7 @@ struct Waiting {
 
 }  // namespace
 
-Event::Event(Loop& loop) : state_(std::make_unique<State>(loop)) {}
+Event::Event(Loop& loop) : state_(std::make_shared<State>(loop)) {}
 Event::~Event() = default;
 Event::Event(Event&&) noexcept = default;
 Event& Event::operator=(Event&&) noexcept = default;
@@ -51,7 +51,8 @@ void Event::cancel() {
 }
 
 Task<Result<void>> Event::wait(Instant deadline) {
-  State& state = *state_;
+  std::shared_ptr<State> kept = state_;
+  State& state = *kept;
   bool expired = false;
   if (!state.cancelled && !state.set) {
     Waiting waiting(state.waiting);

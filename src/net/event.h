@@ -1,7 +1,7 @@
 #pragma once
 // What tasks of one loop wait for: Event (may be set and reset) and OneShot<T> (a value that
 // arrives once). Loop thread only; to signal from another thread, Loop::post. One waiter at a time
-// (asserted). They must outlive their waiter.
+// (asserted). They must outlive their waiter, except one that is dropped together with its loop.
 
 #include <memory>
 #include <optional>
@@ -34,7 +34,7 @@ class Event {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // shared with the wait in flight
 };
 
 template <typename T>

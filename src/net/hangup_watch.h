@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include <boost/asio/io_context.hpp>
@@ -14,7 +15,10 @@ namespace okibi::net {
 
 class HangupWatch {
  public:
-  explicit HangupWatch(boost::asio::io_context& context);
+  // Belongs to `context` until detach(). It outlives the context, because tasks that are dropped
+  // with the context still forget their connections.
+  void attach(boost::asio::io_context& context);
+  void detach();
 
   using Key = std::uint64_t;
   // Calls `fn` at most once, from the loop. The descriptor stays open until forget().
@@ -29,7 +33,9 @@ class HangupWatch {
   void arm();
   void deliver();
 
-  boost::asio::posix::stream_descriptor epoll_;
+  int fd() { return epoll_ ? epoll_->native_handle() : -1; }
+
+  std::optional<boost::asio::posix::stream_descriptor> epoll_;
   std::unordered_map<Key, Watched> watched_;
   Key next_ = 1;
   bool armed_ = false;

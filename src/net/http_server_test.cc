@@ -419,6 +419,24 @@ TEST(HttpServer, DrainBreaksWhatIsLeftAtItsDeadline) {
   });
 }
 
+TEST(HttpServer, AWatchedConnectionMayBeDroppedWithItsLoop) {
+  Site site;
+  Event entered(site.loop), never(site.loop);
+  site.custom = [&](Exchange& e) -> Task<void> {
+    e.onDisconnect([] {});
+    entered.set();
+    co_await never.wait();
+  };
+  std::optional<RawPeer> peer;
+  runOn(site.loop, [&]() -> Task<void> {
+    peer.emplace(co_await RawPeer::connect(site.loop, site.address));
+    co_await peer->send(kGet);
+    co_await entered.wait();
+  });
+  EXPECT_EQ(site.server.exchangesInFlight(), 1u);
+  peer.reset();
+}
+
 TEST(Spool, KeepsSmallBodiesInMemoryAndBigOnesInAFile) {
   Loop loop;
   std::string big(limits::kSpoolMemory.count() + 100000, 'a');

@@ -27,7 +27,8 @@ inline std::chrono::steady_clock::time_point toAsio(Instant instant) {
 }
 
 struct Loop::Impl {
-  explicit Impl(int workerCount) : workerCount(workerCount) {}
+  explicit Impl(int count) : workerCount(count) { hangups.attach(context); }
+  ~Impl() { hangups.detach(); }
 
   boost::asio::thread_pool& pool() {
     if (!workers) workers = std::make_unique<boost::asio::thread_pool>(workerCount);
@@ -42,11 +43,11 @@ struct Loop::Impl {
   void awaitSignal(SignalHandler& handler);
 
   int workerCount;
+  HangupWatch hangups;  // outlives the context and the tasks dropped with it
   boost::asio::io_context context{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard{
       context.get_executor()};
   std::map<int, SignalHandler> signals;
-  HangupWatch hangups{context};
   std::unique_ptr<boost::asio::thread_pool> workers;
 };
 

@@ -11,6 +11,10 @@ class Relay {
   Relay(Loop& loop, Exchange& exchange, HttpConnection& upstream, const RelayOptions& options)
       : loop_(loop), exchange_(exchange), upstream_(upstream), options_(options), timer_(loop) {}
 
+  ~Relay() { exchange_.onDisconnect(nullptr); }
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
   Task<RelayReport> run() {
     watch();
     co_await exchangeBoth();
