@@ -3,13 +3,13 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <ctime>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,10 +47,15 @@ struct Pipe {
   }
 };
 
-Duration steadyNow() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+// Becomes readable when the time is over.
+Result<net::UniqueFd> makeAlarm(Duration after) {
+  net::UniqueFd fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!fd) return failFile("timerfd", errno);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(after);
+  itimerspec when{};
+  when.it_value = {seconds.count(), (after - Duration(seconds)).count()};
+  if (::timerfd_settime(fd.get(), 0, &when, nullptr) != 0) return failFile("timerfd", errno);
+  return fd;
 }
 
 // After fork, in the child: only async-signal-safe calls.
@@ -96,14 +101,15 @@ class Collector {
 
   // Until both ends are closed, which the child's end does.
   Result<void> run(ChildResult& result) {
-    const Duration end = steadyNow() + options_.timeout;
+    Result<net::UniqueFd> alarm = makeAlarm(options_.timeout);
+    if (!alarm) return fail(std::move(alarm.error()));
     while (out_ || err_) {
-      pollfd fds[2] = {{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}};
-      const int ready = ::poll(fds, 2, 200);
+      pollfd fds[3] = {{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}, {alarm->get(), POLLIN, 0}};
+      const int ready = ::poll(fds, 3, 200);
       if (ready < 0 && errno != EINTR) return failFile("poll", errno);
       if (options_.tick && !options_.tick()) return fail(ErrorKind::Cancelled, "shutting down");
-      if (steadyNow() > end) return fail(ErrorKind::TimedOut, "no answer in time");
       if (ready <= 0) continue;
+      if (fds[2].revents != 0) return fail(ErrorKind::TimedOut, "no answer in time");
       if (fds[0].revents != 0) drain(out_, result.output);
       if (fds[1].revents != 0) drain(err_, result.errors);
       if (static_cast<std::int64_t>(result.output.size()) > options_.outputMax.count()) {
