@@ -200,10 +200,21 @@ Result<void> ImageLibrary::moveReference(const std::string& reference, const Dig
   return {};
 }
 
+namespace {
+
+// The manifest is written when all layers are there.
+WallTime writtenAt(const fs::path& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return WallTime(std::chrono::seconds(status.st_mtim.tv_sec) +
+                  std::chrono::milliseconds(status.st_mtim.tv_nsec / 1'000'000));
+}
+
+}  // namespace
+
 Result<seams::PreparedImage> ImageLibrary::store(ImageRecord record, const std::string& reference) {
   record.origin = reference;
-  record.pulled =
-      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  record.pulled = writtenAt(blobPath(record.digest));
   const Digest digest = record.digest;
   Result<Image> image = complete(record);
   if (!image) return fail(std::move(image.error()));

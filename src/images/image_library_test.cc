@@ -72,6 +72,7 @@ TEST_F(ImageLibraryTest, PullsFindsListsAndRemembers) {
   EXPECT_EQ(image->digest, digest.text());
   EXPECT_EQ(image->reference, layout_.reference());
   EXPECT_EQ(image->size.count(), 11);
+  EXPECT_GT(image->pulled, WallTime(std::chrono::years(50)));
   ASSERT_EQ(image->layers.size(), 2U);
   EXPECT_EQ(readFile(image->layers[0] / "a", Bytes(100)).value(), "lower");
   EXPECT_EQ(readFile(image->layers[1] / "b", Bytes(100)).value(), "upper!");

@@ -355,6 +355,17 @@ TEST_F(RegistryTest, ShutdownEndsARunningPull) {
   EXPECT_EQ(answer->error().kind, ErrorKind::Cancelled);
 }
 
+TEST(ChildProcess, EndsInTimeAndWithinItsLimits) {
+  const auto run = [](const char* script, Duration timeout) {
+    return runChild({"sh", "-c", script}, {timeout, Bytes::kib(64), {"PATH=/usr/bin:/bin"}, {}});
+  };
+  EXPECT_EQ(run("echo out; echo err >&2; exit 3", 60s)->exitCode, 3);
+  EXPECT_EQ(run("kill -9 $$", 60s)->exitCode, 137);
+  EXPECT_EQ(run("exec sleep 1000", 50ms).error().kind, ErrorKind::TimedOut);
+  EXPECT_EQ(run("exec cat /dev/zero", 60s).error().kind, ErrorKind::Invalid);
+  EXPECT_EQ(runChild({"no-such-program"}, {}).error().kind, ErrorKind::NotFound);
+}
+
 TEST_F(RegistryTest, RemovesThroughTheStore) {
   layout_.add({.layers = {layer("1")}});
   Pulled image = pull(layout_.reference());
