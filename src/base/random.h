@@ -28,4 +28,7 @@ class Random {
   std::uint64_t state_;
 };
 
+// 64 unpredictable bits from the kernel, for names that outsiders see. Not for pure code.
+std::uint64_t systemRandomBits();
+
 }  // namespace okibi

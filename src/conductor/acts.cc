@@ -1,0 +1,87 @@
+#include "conductor/acts.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "conductor/clock.h"
+#include "conductor/start_plan.h"
+
+namespace okibi::conductor {
+
+void Conductor::Acts::operator()(planner::Dispatch command) const {
+  const auto found = c.invocations_.find(command.invocation);
+  OKIBI_CHECK(found != c.invocations_.end(), "dispatch of unknown invocation {}",
+              command.invocation.value());
+  Invocation& invocation = *found->second;
+  const std::shared_ptr<Instance> instance = c.instances_.at(command.instance);
+  invocation.stage = InvocationStage::Dispatched;
+  invocation.instance = instance;
+  invocation.revision = instance->revision;
+  invocation.dispatched = momentNow(c.loop_);
+  invocation.warmth = command.warmth;
+  invocation.reason = std::move(command.reason);
+  invocation.outputMark = instance->output.mark();
+  if (command.warmth == planner::Warmth::Cold) {
+    invocation.phases =
+        phasesWithin(instance->times, invocation.received.at, invocation.dispatched.at);
+  }
+  ++instance->inFlight;
+  invocation.use =
+      c.accounting_.begin(instance->name, ledger::UseKind::Request, invocation.dispatched);
+  invocation.admitted.set({});
+}
+
+void Conductor::Acts::operator()(planner::Refuse command) const {
+  const auto kept = c.invocations_.extract(command.invocation);
+  OKIBI_CHECK(!kept.empty(), "refusal of unknown invocation {}", command.invocation.value());
+  Invocation& invocation = *kept.mapped();
+  invocation.stage = InvocationStage::Over;
+  invocation.admitted.set(fail(std::move(command.error)));
+}
+
+void Conductor::Acts::operator()(planner::Abort command) const {
+  const auto kept = c.invocations_.extract(command.invocation);
+  OKIBI_CHECK(!kept.empty(), "abort of unknown invocation {}", command.invocation.value());
+  Invocation& invocation = *kept.mapped();
+  invocation.stage = InvocationStage::Over;
+  --invocation.instance->inFlight;
+  invocation.lost.set(std::move(command.error));
+}
+
+void Conductor::Acts::operator()(planner::StartInstance command) const {
+  auto instance = std::make_shared<Instance>();
+  instance->id = command.instance;
+  instance->name = makeInstanceName(systemRandomBits(), systemRandomBits());
+  instance->revision = c.revisions_.at(command.function);
+  instance->slice = command.slice;
+  instance->startReason = std::move(command.reason);
+  instance->times.ordered = c.loop_.now();
+  c.instances_.emplace(instance->id, instance);
+  c.loop_.spawn(c.startInstance(instance));
+}
+
+void Conductor::Acts::operator()(planner::StopInstance command) const {
+  const auto found = c.instances_.find(command.instance);
+  if (found == c.instances_.end()) return;
+  c.loop_.spawn(c.stopInstance(found->second, std::move(command)));
+}
+
+void Conductor::Acts::operator()(planner::Freeze command) const {
+  if (auto frozen = c.runtime_.freeze(command.instance); !frozen) {
+    log::warning("freeze failed", "error=\"{}\"", frozen.error().message);
+  }
+}
+
+void Conductor::Acts::operator()(planner::Thaw command) const {
+  auto thawed = c.runtime_.thaw(command.instance);
+  if (thawed) return;
+  log::error("thaw failed", "error=\"{}\"", thawed.error().message);
+  // Killed at once; its end comes back as onExit.
+  c.loop_.spawn(c.runtime_.stop(command.instance, Duration::zero()));
+}
+
+void Conductor::Acts::operator()(planner::WakeAt command) const {
+  c.timer_.schedule(command.time, [conductor = &c] { conductor->step(planner::TimerFired{}); });
+}
+
+}  // namespace okibi::conductor

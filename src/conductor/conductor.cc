@@ -1,0 +1,232 @@
+#include "conductor/conductor.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "conductor/acts.h"
+#include "conductor/clock.h"
+
+namespace okibi::conductor {
+
+Conductor::Conductor(net::Loop& loop, Settings settings, Catalog& catalog, Accounting& accounting,
+                     seams::ImageStore& images, seams::InstanceRuntime& runtime)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      catalog_(catalog),
+      accounting_(accounting),
+      images_(images),
+      runtime_(runtime),
+      planner_(settings_.planner),
+      timer_(loop) {
+  runtime_.setListener(this);
+}
+
+Conductor::~Conductor() {
+  runtime_.setListener(nullptr);
+}
+
+void Conductor::start() {
+  for (const Card& card : settings_.cards) step(planner::CardAdded{card});
+  for (const Function* function : catalog_.all()) {
+    if (function->active) {
+      if (auto image = images_.find(function->imageDigest)) activate(*function, std::move(*image));
+    }
+    // What was being prepared when the daemon ended, and images that have vanished, are pulled
+    // anew.
+    const bool missing = function->active && !current_.contains(function->ref);
+    if (function->lastUpdate == UpdateStatus::InProgress || missing) {
+      loop_.spawn(deploy(function->ref, function->revision));
+    }
+  }
+  loop_.spawn(tick());
+}
+
+net::Task<void> Conductor::tick() {
+  for (;;) {
+    co_await loop_.sleep(std::chrono::seconds(1));
+    accounting_.tick(momentNow(loop_));
+  }
+}
+
+net::Task<void> Conductor::drain(Instant deadline) {
+  step(planner::DrainStarted{});
+  while (!planner_.atRest() && loop_.now() < deadline) {
+    co_await loop_.sleep(std::chrono::milliseconds(10));
+  }
+  accounting_.tick(momentNow(loop_));
+}
+
+void Conductor::step(planner::Event event) {
+  events_.push_back(std::move(event));
+  if (stepping_ == Stepping::Yes) return;
+  stepping_ = Stepping::Yes;
+  std::vector<planner::Command> commands;
+  while (!events_.empty()) {
+    const planner::Event next = std::move(events_.front());
+    events_.pop_front();
+    commands.clear();
+    planner_.step(loop_.now(), next, commands);
+    for (planner::Command& command : commands) std::visit(Acts{*this}, std::move(command));
+  }
+  stepping_ = Stepping::No;
+}
+
+Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref, std::string requestId,
+                                                      ledger::Moment received) {
+  auto function = catalog_.get(ref);
+  if (!function) return fail(function.error());
+  const auto current = current_.find(ref);
+  if (current == current_.end()) {
+    const Function& f = **function;
+    return fail(ErrorKind::Unavailable,
+                fmt::format("function '{}' is {}{}{}", ref.name, toString(f.state),
+                            f.stateReason.empty() ? "" : ": ", f.stateReason),
+                f.state == FunctionState::Failed ? "FunctionNotStarted" : "FunctionNotActive");
+  }
+  auto invocation = std::make_shared<Invocation>(loop_, InvocationId(++lastInvocation_),
+                                                 std::move(requestId), received);
+  invocation->revision = revisions_.at(current->second);
+  invocations_.emplace(invocation->id, invocation);
+  step(planner::InvocationArrived{invocation->id, current->second,
+                                  loop_.now() + settings_.queueDeadline});
+  return invocation;
+}
+
+net::Task<Result<void>> Conductor::admitted(std::shared_ptr<Invocation> invocation) {
+  Result<Result<void>> decided = co_await invocation->admitted.wait();
+  if (!decided) co_return fail(decided.error());
+  co_return std::move(*decided);
+}
+
+net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::connect(
+    std::shared_ptr<Invocation> invocation) {
+  const std::shared_ptr<Instance> instance = invocation->instance;
+  if (auto idle = instance->connections.take()) co_return std::move(idle);
+  Result<net::UniqueFd> fd = co_await runtime_.socket(instance->id);
+  if (!fd) co_return fail(fd.error());
+  net::Socket socket(loop_, std::move(*fd));
+  const auto port = static_cast<std::uint16_t>(instance->revision->spec.container.port);
+  Result<void> connected = co_await socket.connect(net::SocketAddress::loopback(port),
+                                                   loop_.now() + std::chrono::seconds(5));
+  if (!connected) co_return fail(connected.error());
+  co_return std::make_unique<net::HttpConnection>(loop_, std::move(socket));
+}
+
+void Conductor::giveBack(const Invocation& invocation,
+                         std::unique_ptr<net::HttpConnection> connection) {
+  if (invocation.instance && connection)
+    invocation.instance->connections.give(std::move(connection));
+}
+
+Result<void> Conductor::settle(Invocation& invocation, const Ending& ending) {
+  ledger::InvocationRecord record;
+  record.function = invocation.revision->ref;
+  record.revision = invocation.revision->number;
+  record.requestId = invocation.requestId;
+  record.received = invocation.received.wall;
+  record.outcome = ending.outcome;
+  record.status = ending.status;
+  record.errorType = ending.errorType;
+  record.bytesIn = ending.bytesIn;
+  record.bytesOut = ending.bytesOut;
+  record.reason = invocation.reason;
+  const ledger::Moment now = momentNow(loop_);
+  if (!invocation.use.valid()) {
+    record.waited = now.at - invocation.received.at;
+    record.ended = now.at;
+    return accounting_.refused(std::move(record));
+  }
+  switch (invocation.warmth) {
+    case planner::Warmth::Warm:
+      record.start = ledger::StartKind::Warm;
+      break;
+    case planner::Warmth::Thawed:
+      record.start = ledger::StartKind::Woken;
+      break;
+    case planner::Warmth::Cold:
+      record.start = ledger::StartKind::Cold;
+      break;
+  }
+  record.phases = invocation.phases;
+  record.waited = invocation.dispatched.at - invocation.received.at;
+  return accounting_.endRequest(std::exchange(invocation.use, {}), std::move(record), now);
+}
+
+void Conductor::end(Invocation& invocation, planner::Outcome outcome) {
+  if (invocation.stage != InvocationStage::Dispatched) return;
+  invocation.stage = InvocationStage::Over;
+  --invocation.instance->inFlight;
+  const InvocationId id = invocation.id;
+  invocations_.erase(id);
+  step(planner::InvocationEnded{id, outcome});
+}
+
+void Conductor::callerLeft(Invocation& invocation) {
+  if (invocation.stage == InvocationStage::Over) return;
+  if (invocation.stage == InvocationStage::Dispatched) --invocation.instance->inFlight;
+  const bool waiting = invocation.stage == InvocationStage::Queued;
+  invocation.stage = InvocationStage::Over;
+  const auto kept = invocations_.extract(invocation.id);
+  if (auto settled = settle(invocation, {.outcome = ledger::Outcome::Cancelled,
+                                         .status = 499,
+                                         .errorType = "CallerGone",
+                                         .bytesIn = {},
+                                         .bytesOut = {}});
+      !settled) {
+    log::error("ledger write failed", "error=\"{}\"", settled.error().message);
+  }
+  if (waiting) {
+    invocation.admitted.set(fail(ErrorKind::Cancelled, "Invocation canceled by client"));
+  }
+  step(planner::InvocationCancelled{invocation.id});
+}
+
+std::vector<InstanceStatus> Conductor::instances() const {
+  std::vector<InstanceStatus> list;
+  for (const planner::InstanceView& view : planner_.instances()) {
+    const auto found = instances_.find(view.id);
+    if (found == instances_.end()) continue;
+    const Instance& instance = *found->second;
+    InstanceStatus status;
+    status.name = instance.name;
+    status.function = instance.revision->ref.name;
+    status.account = instance.revision->ref.account;
+    status.state = std::string(planner::toString(view.state));
+    status.inFlight = view.inFlight;
+    status.concurrency = instance.revision->spec.concurrency;
+    if (view.slice) {
+      status.slice = view.slice->memory;
+      for (const Card& card : settings_.cards) {
+        if (card.id == view.slice->card) status.card = card;
+      }
+    }
+    status.age = loop_.now() - instance.times.ordered;
+    status.stateAge = loop_.now() - view.since;
+    if (auto pid = runtime_.pidOf(view.id)) status.pid = *pid;
+    if (auto use = runtime_.resourceUse(view.id)) status.memory = use->memory;
+    list.push_back(std::move(status));
+  }
+  return list;
+}
+
+std::vector<CardStatus> Conductor::cards() const {
+  std::vector<CardStatus> list;
+  for (const planner::CardView& view : planner_.cards()) {
+    for (const Card& card : settings_.cards) {
+      if (card.id == view.id) list.push_back({card, view.used, view.slices});
+    }
+  }
+  return list;
+}
+
+std::vector<std::string> Conductor::imagesInUse() const {
+  std::vector<std::string> digests;
+  for (const Function* function : catalog_.all()) {
+    if (!function->imageDigest.empty()) digests.push_back(function->imageDigest);
+  }
+  for (const auto& [id, instance] : instances_) digests.push_back(instance->revision->image.digest);
+  return digests;
+}
+
+}  // namespace okibi::conductor

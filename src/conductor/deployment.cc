@@ -1,0 +1,139 @@
+// Deployment: from a wanted configuration to a revision that serves. The image is made present
+// before anything else, so that no request ever waits for a registry.
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "conductor/clock.h"
+#include "conductor/conductor.h"
+#include "model/validation.h"
+
+namespace okibi::conductor {
+namespace {
+
+planner::FunctionPlan planOf(FunctionKey key, const Function& function, const FunctionSpec& spec) {
+  planner::FunctionPlan plan;
+  plan.key = key;
+  plan.account = function.ref.account;
+  plan.name = function.ref.name;
+  plan.gpu = spec.gpu;
+  plan.concurrency = spec.concurrency;
+  plan.idleTimeout = spec.idleTimeout;
+  // Fact sheet 3.4: with one request at a time and no health check, an instance whose request was
+  // given up is replaced.
+  if (spec.concurrency == 1 && !spec.container.healthCheck) {
+    plan.afterAbandon = planner::AfterAbandon::ReplaceInstance;
+  }
+  return plan;
+}
+
+std::string randomId() {
+  return fmt::format("{:016x}{:016x}", systemRandomBits(), systemRandomBits());
+}
+
+}  // namespace
+
+Result<const Function*> Conductor::create(const std::string& account, FunctionSpec spec) {
+  if (auto valid = validate(spec, {settings_.cpus, settings_.memory, settings_.cards}); !valid) {
+    return fail(valid.error());
+  }
+  const FunctionRef ref{account, spec.name};
+  if (catalog_.find(ref) != nullptr) {
+    return fail(ErrorKind::AlreadyExists, fmt::format("function '{}' exists already", ref.name),
+                "FunctionAlreadyExists");
+  }
+  Function function;
+  function.ref = ref;
+  function.functionId = randomId();
+  function.spec = std::move(spec);
+  function.stateReasonCode = "Creating";
+  function.stateReason = "the image is being pulled";
+  function.created = function.modified = wallNow();
+  if (auto stored = catalog_.put(std::move(function)); !stored) return fail(stored.error());
+  loop_.spawn(deploy(ref, 1));
+  return catalog_.get(ref);
+}
+
+Result<const Function*> Conductor::update(const FunctionRef& ref, FunctionSpec spec) {
+  auto found = catalog_.get(ref);
+  if (!found) return found;
+  if (auto valid = validate(spec, {settings_.cpus, settings_.memory, settings_.cards}); !valid) {
+    return fail(valid.error());
+  }
+  Function function = **found;
+  ++function.revision;
+  function.spec = std::move(spec);
+  function.modified = wallNow();
+  function.lastUpdate = UpdateStatus::InProgress;
+  function.lastUpdateReason = "the image is being pulled";
+  function.lastUpdateReasonCode = "ImageOptimizing";
+  if (!function.active) function.state = FunctionState::Pending;
+  const std::uint64_t revision = function.revision;
+  if (auto stored = catalog_.put(std::move(function)); !stored) return fail(stored.error());
+  loop_.spawn(deploy(ref, revision));
+  return catalog_.get(ref);
+}
+
+Result<void> Conductor::remove(const FunctionRef& ref) {
+  if (auto removed = catalog_.remove(ref); !removed) return removed;
+  logs_.forget(ref);
+  if (const auto current = current_.extract(ref)) {
+    step(planner::FunctionRetired{current.mapped()});
+    revisions_.erase(current.mapped());
+  }
+  return {};
+}
+
+net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
+  const Function* function = catalog_.find(ref);
+  if (function == nullptr) co_return;
+  auto image = co_await images_.pull(function->spec.container.image,
+                                     function->spec.container.registryAuth, [](const auto&) {});
+  function = catalog_.find(ref);
+  // Deleted or changed again meanwhile: that change has a deployment of its own.
+  if (function == nullptr || function->revision != revision) co_return;
+  Function next = *function;
+  next.lastUpdateReason.clear();
+  next.lastUpdateReasonCode.clear();
+  if (image) {
+    next.active = next.spec;
+    next.activeRevision = revision;
+    next.imageDigest = image->digest;
+    next.state = FunctionState::Active;
+    next.stateReason.clear();
+    next.stateReasonCode.clear();
+    next.lastUpdate = UpdateStatus::Successful;
+  } else {
+    log::warning("deployment failed", "function={} error=\"{}\"", ref.name, image.error().message);
+    next.lastUpdate = UpdateStatus::Failed;
+    next.lastUpdateReason = image.error().message;
+    next.lastUpdateReasonCode = "ImagePullFailed";
+    if (!next.active) {
+      next.state = FunctionState::Failed;
+      next.stateReason = image.error().message;
+      next.stateReasonCode = "ImagePullFailed";
+    }
+  }
+  if (auto stored = catalog_.put(std::move(next)); !stored) {
+    log::error("state write failed", "function={} error=\"{}\"", ref.name, stored.error().message);
+    co_return;
+  }
+  if (image) activate(*catalog_.find(ref), std::move(*image));
+}
+
+void Conductor::activate(const Function& function, seams::PreparedImage image) {
+  const FunctionKey key(++lastFunction_);
+  auto revision = std::make_shared<Revision>(
+      Revision{key, function.ref, *function.active, function.activeRevision, std::move(image)});
+  revisions_.emplace(key, revision);
+  std::optional<FunctionKey> replaces;
+  if (const auto current = current_.find(function.ref); current != current_.end()) {
+    replaces = current->second;
+  }
+  current_[function.ref] = key;
+  step(planner::FunctionAdded{planOf(key, function, revision->spec), replaces});
+  if (replaces) revisions_.erase(*replaces);
+}
+
+}  // namespace okibi::conductor

@@ -1,0 +1,23 @@
+#pragma once
+// What a sandbox needs, from a function's spec and its image. Pure. Rules: Function Compute fact
+// sheet 3.2 (environment), Docker's for entrypoint and command.
+
+#include <string>
+
+#include "base/result.h"
+#include "conductor/instance.h"
+#include "seams/instance_runtime.h"
+
+namespace okibi::conductor {
+
+struct Labels {
+  std::string account, region;
+};
+
+// Invalid when neither image nor function says what to run.
+Result<seams::InstanceSpec> planStart(const Instance& instance, const Labels& labels);
+
+// "c-" and 8, 16 and 12 hex digits, as Function Compute names instances.
+std::string makeInstanceName(std::uint64_t high, std::uint64_t low);
+
+}  // namespace okibi::conductor
