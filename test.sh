@@ -17,7 +17,7 @@ case "${1:-}" in
   *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 mkdir -p "$logs"
-export CCACHE_DIR=${CCACHE_DIR:-$PWD/build/ccache} CTEST_OUTPUT_ON_FAILURE=1
+export CTEST_OUTPUT_ON_FAILURE=1
 
 note_failure() { failed=$((failed + 1)); failures+=("$1"); }
 note_skip() { skipped=$((skipped + 1)); echo "  skipped: $1"; }
