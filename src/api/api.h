@@ -1,0 +1,45 @@
+#pragma once
+// Api: Function Compute's control API 2023-03-30 and our own /okibi/v1, over one Exchange at a
+// time. Verifies the caller, reads the body, answers JSON; errors as {RequestId, Code, Message}.
+// Loop thread only.
+
+#include <string>
+
+#include "auth/verifier.h"
+#include "conductor/conductor.h"
+#include "net/exchange.h"
+#include "net/http.h"
+#include "net/task.h"
+
+namespace okibi::api {
+
+struct ApiOptions {
+  // None: everybody acts for the conductor's own account; then only loopback names are accepted as
+  // Host and Origin, so that a web page cannot reach the API through the user's browser.
+  enum class Auth { Signature, None };
+  Auth auth = Auth::Signature;
+  std::string listenAddress;  // "127.0.0.1:7070", for the URLs of HTTP triggers
+};
+
+class Api {
+ public:
+  Api(conductor::Conductor& conductor, auth::Verifier& verifier, ApiOptions options)
+      : conductor_(conductor), verifier_(verifier), options_(std::move(options)) {}
+
+  // Whether `head` is the API's: below /2023-03-30/ or /okibi/v1/, but not an invocation, which is
+  // the gateway's.
+  static bool owns(const net::RequestHead& head);
+
+  // REQUIRES: owns(exchange.request()).
+  net::Task<void> serve(net::Exchange& exchange, const std::string& requestId);
+
+ private:
+  net::Task<Result<void>> handle(net::Exchange& exchange, const std::string& requestId);
+  Result<auth::Caller> authenticate(const net::RequestHead& head) const;
+
+  conductor::Conductor& conductor_;
+  auth::Verifier& verifier_;
+  ApiOptions options_;
+};
+
+}  // namespace okibi::api

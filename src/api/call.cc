@@ -1,0 +1,70 @@
+#include "api/call.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+
+namespace okibi::api {
+
+std::unexpected<Error> notSupported(const Call& call) {
+  return fail(ErrorKind::Invalid,
+              fmt::format("'{}' against '{}' is not supported", call.target, call.method),
+              "PathNotSupported");
+}
+
+Result<void> onlyLatest(const Call& call) {
+  const std::string* qualifier = call.parameter("qualifier");
+  if (qualifier == nullptr || *qualifier == "LATEST") return {};
+  const bool number = qualifier->find_first_not_of("0123456789") == std::string::npos;
+  return fail(ErrorKind::NotFound,
+              fmt::format("qualifier: '{}' does not exist; use LATEST", *qualifier),
+              number ? "VersionNotFound" : "AliasNotFound");
+}
+
+Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most) {
+  const std::string* text = call.parameter("limit");
+  if (text == nullptr) return fallback;
+  std::size_t limit = 0;
+  const char* end = text->data() + text->size();
+  const auto [stop, error] = std::from_chars(text->data(), end, limit);
+  if (error == std::errc() && stop == end && limit >= 1 && limit <= most) return limit;
+  return fail(ErrorKind::Invalid, fmt::format("limit: '{}' is not in 1–{}", *text, most),
+              "InvalidArgument");
+}
+
+Result<std::map<std::string, std::string>> readQuery(std::string_view query) {
+  std::map<std::string, std::string> out;
+  if (query.empty()) return out;
+  for (std::string_view pair : split(query, '&')) {
+    if (pair.empty()) continue;
+    const auto equals = pair.find('=');
+    const auto key = percentDecode(pair.substr(0, equals));
+    const auto value = percentDecode(equals == std::string_view::npos ? std::string_view()
+                                                                      : pair.substr(equals + 1));
+    if (!key || !value) {
+      return fail(ErrorKind::Invalid, fmt::format("query: broken escape in '{}'", pair),
+                  "InvalidArgument");
+    }
+    out[*key] = *value;
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> readPath(std::string_view path) {
+  std::vector<std::string> out;
+  if (path.ends_with('/')) path.remove_suffix(1);
+  if (path.empty()) return out;
+  for (std::string_view part : split(path, '/')) {
+    auto text = percentDecode(part);
+    if (!text) {
+      return fail(ErrorKind::Invalid, fmt::format("path: broken escape in '{}'", part),
+                  "InvalidArgument");
+    }
+    out.push_back(std::move(*text));
+  }
+  return out;
+}
+
+}  // namespace okibi::api

@@ -1,0 +1,67 @@
+#pragma once
+// One API request after its signature was verified, as the routes see it. Inside api only.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conductor/conductor.h"
+#include "net/exchange.h"
+
+namespace okibi::api {
+
+struct Call {
+  conductor::Conductor& conductor;
+  std::string account;
+  std::string requestId;
+  std::string method;
+  std::string target;             // path as sent, for messages
+  std::vector<std::string> path;  // decoded, without version: {"functions", "f", "triggers"}
+  std::map<std::string, std::string> query;
+  std::string body;
+  std::string listen;  // "127.0.0.1:7070"
+
+  const std::string* parameter(const std::string& name) const {
+    const auto found = query.find(name);
+    return found == query.end() || found->second.empty() ? nullptr : &found->second;
+  }
+  const std::string& region() const { return conductor.settings().region; }
+  FunctionRef function() const { return {account, path[1]}; }
+};
+
+struct Answer {
+  int status = 200;
+  std::string body;  // JSON; empty with 204
+};
+inline Answer ok(std::string body) {
+  return {200, std::move(body)};
+}
+inline Answer noContent() {
+  return {204, {}};
+}
+
+// PathNotSupported, in Function Compute's words.
+std::unexpected<Error> notSupported(const Call& call);
+// NotFound unless the query's qualifier is absent or LATEST.
+Result<void> onlyLatest(const Call& call);
+// The query's `limit`, in 1–most.
+Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most);
+
+// "a=1&b=2", decoded; Invalid for a broken escape.
+Result<std::map<std::string, std::string>> readQuery(std::string_view query);
+Result<std::vector<std::string>> readPath(std::string_view path);
+
+// The resources. Each REQUIRES a path that begins as named.
+Result<Answer> serveFunctions(const Call& call);        // functions[/{fn}[/code]]
+Result<Answer> serveTriggers(const Call& call);         // functions/{fn}/triggers[/{trigger}]
+Result<Answer> serveFunctionConfigs(const Call& call);  // functions/{fn}/{anything else}
+Result<Answer> serveAccountConfigs(const Call& call);   // everything outside functions
+Result<Answer> serveOkibi(const Call& call);            // /okibi/v1 less changes of images
+Result<Answer> listImages(const Call& call);
+net::Task<Result<Answer>> removeImage(const Call& call);
+// Streams; answers by itself.
+net::Task<Result<void>> pullImage(const Call& call, net::Exchange& exchange);
+
+}  // namespace okibi::api

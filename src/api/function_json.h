@@ -1,0 +1,26 @@
+#pragma once
+// FunctionSpec and Function from and to Function Compute's JSON (fact sheet 1.3, 1.4). Which values
+// are allowed is model/validation.h's matter; here: types, presence, and fields that could not act.
+//
+// What cannot act and would mislead if dropped (a VPC, mounts, layers, code) is refused by its path
+// with InvalidArgument. What is harmless (role, logConfig, …) is kept in FunctionSpec::inertFields
+// and returned. Unknown fields are ignored, as Function Compute does.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "model/function.h"
+
+namespace okibi::api {
+
+Result<FunctionSpec> readNewFunction(std::string_view text);
+// `current` with the fields that `text` names replaced.
+Result<FunctionSpec> readFunctionUpdate(std::string_view text, const FunctionSpec& current);
+
+// Full: one function. Listed: without the fields of its deployment.
+enum class FunctionView { Full, Listed };
+std::string functionJson(const Function& function, std::string_view region, FunctionView view);
+std::string functionArn(const FunctionRef& ref, std::string_view region);
+
+}  // namespace okibi::api

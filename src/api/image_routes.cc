@@ -1,0 +1,120 @@
+// /okibi/v1/images: what is on this machine; pulling with progress; removing.
+
+#include <deque>
+#include <memory>
+
+#include "api/call.h"
+#include "api/json_reader.h"
+#include "base/encoding.h"
+#include "conductor/error_answer.h"
+#include "net/event.h"
+
+namespace okibi::api {
+namespace {
+
+json::object imageJson(const Call& call, const seams::PreparedImage& image) {
+  json::array users;
+  for (const Function* function : call.conductor.catalog().all()) {
+    if (function->ref.account == call.account && function->imageDigest == image.digest) {
+      users.emplace_back(toJsonText(function->ref.name));
+    }
+  }
+  return {{"reference", toJsonText(image.reference)},  {"digest", toJsonText(image.digest)},
+          {"sizeMB", image.size.wholeMib()},           {"layers", image.layers.size()},
+          {"pulledTime", formatIso8601(image.pulled)}, {"inUseBy", std::move(users)}};
+}
+
+struct PullRequest {
+  std::string reference;
+  std::optional<RegistryAuth> auth;
+};
+
+Result<PullRequest> readPull(std::string_view body) {
+  auto object = parseObject(body, "body");
+  if (!object) return fail(object.error());
+  Complaints complaints;
+  const Reader in(*object, complaints);
+  PullRequest out{in.text("reference").value_or(""), std::nullopt};
+  if (!in.hasValue("reference")) in.complain("reference", "is required");
+  const auto user = in.text("userName"), password = in.text("password");
+  if (user && !user->empty()) out.auth = RegistryAuth{*user, password.value_or("")};
+  if (auto verdict = complaints.verdict(); !verdict) return fail(verdict.error());
+  return out;
+}
+
+// Shared by the pull and the answer; the pull goes on when the caller leaves.
+struct Pull {
+  explicit Pull(net::Loop& loop) : news(loop) {}
+  net::Event news;
+  std::deque<seams::PullProgress> progress;  // the newest of each step that was not sent yet
+  std::optional<Result<seams::PreparedImage>> result;
+};
+
+net::Task<void> runPull(seams::ImageStore& images, PullRequest request,
+                        std::shared_ptr<Pull> pull) {
+  auto result = co_await images.pull(std::move(request.reference), std::move(request.auth),
+                                     [pull](const seams::PullProgress& progress) {
+                                       auto& queue = pull->progress;
+                                       if (!queue.empty() && queue.back().step == progress.step) {
+                                         queue.pop_back();
+                                       }
+                                       queue.push_back(progress);
+                                       pull->news.set();
+                                     });
+  pull->result.emplace(std::move(result));
+  pull->news.set();
+}
+
+std::string lastLine(const Call& call, const Result<seams::PreparedImage>& result) {
+  if (!result) return errorBody(call.requestId, result.error());
+  return json::serialize(json::object{{"image", imageJson(call, *result)}});
+}
+
+}  // namespace
+
+Result<Answer> listImages(const Call& call) {
+  json::array out;
+  for (const seams::PreparedImage& image : call.conductor.images().list()) {
+    out.push_back(imageJson(call, image));
+  }
+  return ok(json::serialize(json::object{{"images", std::move(out)}}));
+}
+
+net::Task<Result<Answer>> removeImage(const Call& call) {
+  const std::string* reference = call.parameter("reference");
+  if (reference == nullptr) {
+    co_return fail(ErrorKind::Invalid, "reference: is required", "InvalidArgument");
+  }
+  auto removed = co_await call.conductor.images().remove(*reference, call.conductor.imagesInUse());
+  if (!removed) co_return fail(removed.error());
+  co_return noContent();
+}
+
+net::Task<Result<void>> pullImage(const Call& call, net::Exchange& exchange) {
+  auto request = readPull(call.body);
+  if (!request) co_return fail(request.error());
+  net::Loop& loop = call.conductor.loop();
+  auto pull = std::make_shared<Pull>(loop);
+  loop.spawn(runPull(call.conductor.images(), std::move(*request), pull));
+  net::ResponseHead head;
+  head.headers.add("content-type", "application/x-ndjson");
+  head.headers.add("x-fc-request-id", call.requestId);
+  exchange.respond(std::move(head));
+  while (!pull->result || !pull->progress.empty()) {
+    if (pull->progress.empty()) {
+      if (auto woken = co_await pull->news.wait(); !woken) co_return woken;
+      pull->news.reset();
+      continue;
+    }
+    const seams::PullProgress progress = std::move(pull->progress.front());
+    pull->progress.pop_front();
+    const std::string line = json::serialize(json::object{{"step", toJsonText(progress.step)},
+                                                          {"done", progress.done.count()},
+                                                          {"total", progress.total.count()}}) +
+                             "\n";
+    if (auto sent = co_await exchange.write(line); !sent) co_return sent;
+  }
+  co_return co_await exchange.finish(lastLine(call, *pull->result) + "\n");
+}
+
+}  // namespace okibi::api

@@ -1,0 +1,198 @@
+// /okibi/v1: what Function Compute has no operation for: live instances, usage, cold starts, logs,
+// cards.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/call.h"
+#include "api/json_reader.h"
+#include "base/encoding.h"
+#include "conductor/clock.h"
+
+namespace okibi::api {
+namespace {
+
+constexpr std::size_t kMostListed = 1000;
+
+json::object cardJson(const Card& card) {
+  return {{"uuid", toJsonText(card.uuid)},
+          {"type", toJsonText(card.type)},
+          {"simulated", card.origin == CardOrigin::Simulated}};
+}
+
+double amount(Money money) {
+  return static_cast<double>(money.micros()) / 1e6;
+}
+
+Result<std::string> functionParameter(const Call& call) {
+  const std::string* name = call.parameter("functionName");
+  if (name != nullptr) return *name;
+  return fail(ErrorKind::Invalid, "functionName: is required", "InvalidArgument");
+}
+
+json::array cardList(const Call& call) {
+  json::array out;
+  for (const conductor::CardStatus& status : call.conductor.cards()) {
+    json::object card = cardJson(status.card);
+    card["memoryMB"] = status.card.memory.wholeMib();
+    card["usedMB"] = status.used.wholeMib();
+    card["slices"] = status.slices;
+    out.push_back(std::move(card));
+  }
+  return out;
+}
+
+Result<Answer> info(const Call& call) {
+  return ok(json::serialize(json::object{{"version", OKIBI_VERSION},
+                                         {"accountId", toJsonText(call.account)},
+                                         {"region", toJsonText(call.region())},
+                                         {"cards", cardList(call)}}));
+}
+
+Result<Answer> instances(const Call& call) {
+  const std::string* only = call.parameter("functionName");
+  json::array out;
+  for (const conductor::InstanceStatus& instance : call.conductor.instances()) {
+    if (instance.account != call.account || (only && instance.function != *only)) continue;
+    out.push_back(json::object{
+        {"instanceId", toJsonText(instance.name)},
+        {"functionName", toJsonText(instance.function)},
+        {"state", toJsonText(instance.state)},
+        {"inFlight", instance.inFlight},
+        {"concurrency", instance.concurrency},
+        {"card", instance.card ? json::value(cardJson(*instance.card)) : json::value(nullptr)},
+        {"sliceMB", instance.slice.wholeMib()},
+        {"ageMs", toMilliseconds(instance.age)},
+        {"stateMs", toMilliseconds(instance.stateAge)},
+        {"pid", instance.pid},
+        {"memoryMB", instance.memory.wholeMib()}});
+  }
+  return ok(json::serialize(json::object{{"instances", std::move(out)}}));
+}
+
+json::object usageJson(const conductor::UsageSummary& summary, WallTime since) {
+  constexpr double kMbMsPerGbSecond = 1024.0 * 1000.0;
+  return {{"functionName", toJsonText(summary.function)},
+          {"calls", summary.usage.calls},
+          {"errors", summary.usage.errors},
+          {"refused", summary.usage.refused},
+          {"coldStarts", summary.usage.coldCalls},
+          {"activeMs", summary.usage.activeMs},
+          {"gpuGBSeconds", static_cast<double>(summary.usage.gpuMbMs) / kMbMsPerGbSecond},
+          {"cost", amount(summary.cost)},
+          {"alwaysOnCost", amount(summary.alwaysOn)},
+          {"sinceTime", formatIso8601(since)}};
+}
+
+Result<Answer> usage(const Call& call) {
+  const std::string* name = call.parameter("functionName");
+  auto report =
+      call.conductor.accounting().usage(call.account, name ? *name : "", conductor::wallNow());
+  if (!report) return fail(report.error());
+  json::array functions;
+  for (const auto& summary : report->functions) {
+    functions.push_back(usageJson(summary, report->since));
+  }
+  return ok(json::serialize(json::object{{"currency", toJsonText(report->currency)},
+                                         {"functions", std::move(functions)},
+                                         {"total", usageJson(report->total, report->since)}}));
+}
+
+// What one request is billed by itself: its share of its instance's active time, as one interval.
+ledger::Usage billOf(const ledger::InvocationRecord& record, const std::optional<GpuConfig>& gpu) {
+  ledger::InstanceTerms terms;
+  if (gpu) {
+    terms.gpuType = gpu->type;
+    terms.gpuMemory = gpu->memory;
+  }
+  return ledger::usageOfInterval(terms, record.share);
+}
+
+json::object invocationJson(const ledger::InvocationRecord& record, const ledger::PriceBook& prices,
+                            const std::optional<GpuConfig>& gpu) {
+  const ledger::Usage bill = billOf(record, gpu);
+  const ledger::ColdPhases& phases = record.phases;
+  return {{"requestId", toJsonText(record.requestId)},
+          {"functionName", toJsonText(record.function.name)},
+          {"startedTime", formatIso8601Milliseconds(record.received)},
+          {"status", record.status},
+          {"errorType", toJsonText(record.errorType)},
+          {"cold", record.start == ledger::StartKind::Cold},
+          {"thawed", record.start == ledger::StartKind::Woken},
+          {"concurrentStarts", record.concurrentStarts},
+          {"phases", json::object{{"scheduleMs", toMilliseconds(phases.schedule)},
+                                  {"imageMs", toMilliseconds(phases.image)},
+                                  {"sandboxMs", toMilliseconds(phases.sandbox)},
+                                  {"appMs", toMilliseconds(phases.app)},
+                                  {"initMs", toMilliseconds(phases.init)}}},
+          {"requestMs", toMilliseconds(record.duration)},
+          {"totalMs", toMilliseconds(record.waited + record.duration)},
+          {"gpuBilledMs", bill.gpuMs},
+          {"cost", amount(prices.priceOf(bill, prices.gpuPrice(gpu ? gpu->type : "")))},
+          {"currency", toJsonText(prices.currency)},
+          {"instanceId", toJsonText(record.place.instance)},
+          {"reason", toJsonText(record.reason)}};
+}
+
+Result<Answer> invocations(const Call& call) {
+  const auto name = functionParameter(call);
+  if (!name) return fail(name.error());
+  const auto limit = limitOf(call, 20, kMostListed);
+  if (!limit) return fail(limit.error());
+  const std::string* cold = call.parameter("coldOnly");
+  const std::string* requestId = call.parameter("requestId");
+  const auto filter =
+      cold && *cold == "true" ? seams::InvocationFilter::ColdOnly : seams::InvocationFilter::All;
+  auto& accounting = call.conductor.accounting();
+  // What was answered a moment ago is asked for most often.
+  if (auto flushed = accounting.flush(); !flushed) return fail(flushed.error());
+  const FunctionRef ref{call.account, *name};
+  auto records = accounting.invocations(ref, filter, requestId ? kMostListed : *limit);
+  if (!records) return fail(records.error());
+  // Revisions are not kept; the bill of an old request is shown at today's slice.
+  const Function* function = call.conductor.catalog().find(ref);
+  std::optional<GpuConfig> gpu;
+  if (function != nullptr) gpu = function->active ? function->active->gpu : function->spec.gpu;
+  json::array out;
+  for (const ledger::InvocationRecord& record : *records) {
+    if (requestId != nullptr && record.requestId != *requestId) continue;
+    out.push_back(invocationJson(record, accounting.prices(), gpu));
+  }
+  return ok(json::serialize(json::object{{"invocations", std::move(out)}}));
+}
+
+Result<Answer> logs(const Call& call) {
+  const auto name = functionParameter(call);
+  if (!name) return fail(name.error());
+  const auto limit = limitOf(call, 100, 10'000);
+  if (!limit) return fail(limit.error());
+  const FunctionRef ref{call.account, *name};
+  if (auto found = call.conductor.catalog().get(ref); !found) return fail(found.error());
+  json::array out;
+  for (const conductor::LogLine& line : call.conductor.logs().tail(ref, *limit)) {
+    const bool isOut = line.stream == seams::OutputStream::Stdout;
+    out.push_back(json::object{{"time", formatIso8601Milliseconds(line.time)},
+                               {"instanceId", toJsonText(line.instance)},
+                               {"stream", isOut ? "stdout" : "stderr"},
+                               {"text", toJsonText(line.text)}});
+  }
+  return ok(json::serialize(json::object{{"lines", std::move(out)}}));
+}
+
+}  // namespace
+
+Result<Answer> serveOkibi(const Call& call) {
+  if (call.method != "GET" || call.path.size() != 1) return notSupported(call);
+  const std::string& resource = call.path[0];
+  if (resource == "info") return info(call);
+  if (resource == "instances") return instances(call);
+  if (resource == "usage") return usage(call);
+  if (resource == "invocations") return invocations(call);
+  if (resource == "logs") return logs(call);
+  if (resource == "images") return listImages(call);
+  if (resource == "cards") return ok(json::serialize(json::object{{"cards", cardList(call)}}));
+  return notSupported(call);
+}
+
+}  // namespace okibi::api
