@@ -30,14 +30,18 @@ struct LogPosition {
 };
 
 struct LogOptions {
-  std::uint64_t segmentBytes = 64u << 20;  // full() beyond this
+  std::uint64_t segmentBytes = 8u << 20;  // full() beyond this
+  // Where the store's folding stands. All before it is known to be on disk, so damage there is
+  // never taken for a torn tail; and a directory without segments begins behind it, so that a log
+  // that was moved away does not make new records look folded.
+  LogPosition folded{};
 };
 
 // What open() found.
 struct OpenReport {
-  std::uint64_t cutBytes = 0;  // of the torn tail; 0: clean
-  std::uint64_t cutAt = 0;     // offset in the last segment
-  std::uint64_t salvaged = 0;  // whole records that stood behind the tear and were written again
+  std::uint64_t cutBytes = 0;  // from the tear to the end of the file; 0: clean
+  std::uint64_t cutAt = 0;     // offset of the tear in the last segment
+  std::uint64_t salvaged = 0;  // intact records found behind the tear; they were written again
   Records lastSegment;         // its records, for recover() (ledger/recovery.h)
 };
 

@@ -3,20 +3,17 @@
 // or a lifecycle hook) is on it; overlap counts once. Pure: told the time, it writes nothing, it
 // appends the records it makes to `out` and the caller puts them on the log.
 //
-// Exactness (law 6): all times are whole nanoseconds. The time between two events of an instance
-// with k uses is divided among them; what does not divide goes, one nanosecond each, to the uses
-// that have received the least, oldest first. A share therefore depends only on the past, is final
-// when its use ends, and the shares of all uses of an interval sum to the interval exactly.
+// Exactness (law 6): all times are whole nanoseconds. The time between two events of an instance is
+// divided evenly among the uses on it; what does not divide goes, one nanosecond each, to the
+// oldest. A share therefore depends on the past only, is final when its use ends, and the shares of
+// all uses of an interval sum to the interval exactly.
 //
 // An interval ends when the last use ends. A use that begins later, even at the same instant, opens
 // a new one, and rounding (GPU: 1 s) is per interval: begin the next use before ending the last
 // where they belong together.
 //
-// What must be on the log when an invocation is answered: its InvocationRecord and, if it was the
-// last on its instance, the IntervalRecord, in this order, in one LedgerLog::append:
-//     Records records{record};                     // record.place, share, duration, ended: from
-//     the end auto end = meter.end(use, now, records...)
-// endRequest() below does this in the right order.
+// On the log when an invocation is answered: all that endRequest() puts into `out`, by one
+// LedgerLog::append, before the last byte of the answer leaves.
 //
 // One thread. Broken use (unknown ids, time going backwards) is a programmer error and checked.
 
@@ -86,8 +83,7 @@ class UsageMeter {
 
   Instance& instanceAt(const std::string& name);
   void settle(Instance& instance, Instant now);
-  void stop(Instance& instance, UseId id, Moment now);
-  void closeInterval(Instance& instance, Moment now, Records& out);
+  void closeInterval(Instance& instance, Records& out);
   Use take(UseId id, UseKind kind, Moment now, Records& interval);
 
   std::map<std::string, Instance> instances_;
