@@ -52,10 +52,14 @@ class Database {
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
+// Bytes that are not text.
+struct Blob {
+  std::string_view bytes;
+};
+
 // A prepared statement, used many times: bind, then step until it says no more, columns in between.
-//     statement.bind(1, name).bind(2, revision);
+//     statement.bind(account, name);
 //     auto row = statement.step();
-// Binding after the last row, or destroying a Row guard, resets it.
 class Statement {
  public:
   static Result<Statement> prepare(Database& database, std::string_view sql);
@@ -68,8 +72,8 @@ class Statement {
     (bindOne(++index, values), ...);
   }
 
-  // True: a row is there; false: done. A constraint that is broken is AlreadyExists (unique) or
-  // NotFound (foreign key); a full disk Exhausted; else Internal.
+  // True: a row is there; false: done (and reset). A constraint that is broken is AlreadyExists
+  // (unique) or NotFound (foreign key); a full disk Exhausted; else Internal.
   Result<bool> step();
   // For statements without rows: step to the end and reset.
   Result<void> run();
@@ -88,6 +92,7 @@ class Statement {
 
   void bindOne(int index, std::int64_t value);
   void bindOne(int index, std::string_view value);
+  void bindOne(int index, Blob value);
   void bindOne(int index, std::nullopt_t);
   void bindOne(int index, const std::string& value) { bindOne(index, std::string_view(value)); }
   void bindOne(int index, const char* value) { bindOne(index, std::string_view(value)); }

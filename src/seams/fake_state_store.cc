@@ -1,0 +1,220 @@
+#include "seams/fake_state_store.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace okibi::seams {
+namespace {
+
+void add(UsageRow& sum, const UsageRow& more) {
+  sum.calls += more.calls;
+  sum.errors += more.errors;
+  sum.coldCalls += more.coldCalls;
+  sum.refused += more.refused;
+  sum.activeMs += more.activeMs;
+  sum.gpuMs += more.gpuMs;
+  sum.gpuMbMs += more.gpuMbMs;
+  sum.memoryMbMs += more.memoryMbMs;
+  sum.cpuMilliMs += more.cpuMilliMs;
+  sum.diskMbMs += more.diskMbMs;
+}
+
+template <typename Map>
+auto valuesOf(const Map& map) {
+  std::vector<typename Map::mapped_type> values;
+  for (const auto& [key, value] : map) values.push_back(value);
+  return values;
+}
+
+// Drops the oldest of a class beyond what is kept.
+void trimClass(std::vector<RecentInvocation>& oldestFirst, InvocationClass kind) {
+  auto extra = std::ranges::count(oldestFirst, kind, &RecentInvocation::kind) -
+               static_cast<std::ptrdiff_t>(kRecentInvocationsKept);
+  std::erase_if(oldestFirst,
+                [&](const RecentInvocation& one) { return one.kind == kind && extra-- > 0; });
+}
+
+std::unexpected<Error> notThere(std::string_view what) {
+  return fail(ErrorKind::NotFound, fmt::format("{} does not exist", what));
+}
+
+}  // namespace
+
+void FakeStateStore::failWrites(int count, Error error) {
+  failures_ = count;
+  failure_ = std::move(error);
+}
+
+Result<void> FakeStateStore::mayWrite() {
+  if (failures_ == 0) return {};
+  --failures_;
+  return fail(failure_);
+}
+
+Result<std::vector<Account>> FakeStateStore::accounts() {
+  return valuesOf(accounts_);
+}
+
+Result<void> FakeStateStore::addAccount(const Account& account) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!accounts_.try_emplace(account.id, account).second) {
+    return fail(ErrorKind::AlreadyExists, fmt::format("account {} exists", account.id));
+  }
+  return {};
+}
+
+Result<std::vector<StoredAccessKey>> FakeStateStore::accessKeys() {
+  auto keys = valuesOf(keys_);
+  std::ranges::sort(keys, {}, [](const auto& key) { return std::pair(key.account, key.id); });
+  return keys;
+}
+
+Result<void> FakeStateStore::addAccessKey(const StoredAccessKey& key) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!accounts_.contains(key.account)) return notThere("account " + key.account);
+  if (!keys_.try_emplace(key.id, key).second) {
+    return fail(ErrorKind::AlreadyExists, fmt::format("access key {} exists", key.id));
+  }
+  return {};
+}
+
+Result<void> FakeStateStore::removeAccessKey(std::string_view account, std::string_view id) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  const auto found = keys_.find(std::string(id));
+  if (found == keys_.end() || found->second.account != account) {
+    return notThere(fmt::format("access key {}", id));
+  }
+  keys_.erase(found);
+  return {};
+}
+
+Result<std::vector<Function>> FakeStateStore::functions() {
+  return valuesOf(functions_);
+}
+
+Result<void> FakeStateStore::putFunction(const Function& function) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!accounts_.contains(function.ref.account)) {
+    return notThere("account " + function.ref.account);
+  }
+  functions_[function.ref] = function;
+  return {};
+}
+
+Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (functions_.erase(ref) == 0) return notThere("function " + ref.name);
+  std::erase_if(triggers_, [&](const auto& entry) { return entry.first.first == ref; });
+  recent_.erase(ref);
+  return {};
+}
+
+Result<std::vector<Trigger>> FakeStateStore::triggers() {
+  return valuesOf(triggers_);
+}
+
+Result<void> FakeStateStore::putTrigger(const Trigger& trigger) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!functions_.contains(trigger.function)) return notThere("function " + trigger.function.name);
+  const auto key = std::pair(trigger.function, trigger.name);
+  for (const auto& [other, value] : triggers_) {
+    if (value.id == trigger.id && other != key) {
+      return fail(ErrorKind::AlreadyExists, fmt::format("trigger id {} is taken", trigger.id));
+    }
+  }
+  triggers_[key] = trigger;
+  return {};
+}
+
+Result<void> FakeStateStore::removeTrigger(const FunctionRef& function, std::string_view name) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (triggers_.erase({function, std::string(name)}) == 0) {
+    return notThere(fmt::format("trigger {}", name));
+  }
+  return {};
+}
+
+Result<FoldPosition> FakeStateStore::foldPosition() {
+  return position_;
+}
+
+Result<void> FakeStateStore::fold(const FoldBatch& batch) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (batch.from != position_) {
+    return fail(ErrorKind::AlreadyExists,
+                fmt::format("the ledger is folded up to segment {} byte {}", position_.segment,
+                            position_.offset));
+  }
+  position_ = batch.to;
+  for (const UsageRow& row : batch.usage) {
+    const UsageKey key{row.function, row.day, row.gpuType, row.gpuPriceNanos};
+    const auto [at, isNew] = usage_.try_emplace(key, row);
+    if (!isNew) add(at->second, row);
+  }
+  for (const RecentInvocation& one : batch.invocations) {
+    auto& kept = recent_[one.function];
+    kept.push_back(one);
+    trimClass(kept, one.kind);
+  }
+  return {};
+}
+
+Result<std::vector<UsageRow>> FakeStateStore::usage(std::string_view account,
+                                                    std::chrono::sys_days from,
+                                                    std::chrono::sys_days to) {
+  std::vector<UsageRow> rows;
+  for (const auto& [key, row] : usage_) {
+    if (row.function.account == account && row.day >= from && row.day <= to) rows.push_back(row);
+  }
+  return rows;
+}
+
+Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const FunctionRef& function,
+                                                                        InvocationFilter filter,
+                                                                        std::size_t limit) {
+  std::vector<RecentInvocation> found;
+  const auto kept = recent_.find(function);
+  if (kept == recent_.end()) return found;
+  for (auto one = kept->second.rbegin(); one != kept->second.rend() && found.size() < limit;
+       ++one) {
+    if (filter == InvocationFilter::All || one->kind == InvocationClass::Cold) {
+      found.push_back(*one);
+    }
+  }
+  return found;
+}
+
+Result<std::optional<std::int64_t>> FakeStateStore::quota(std::string_view account,
+                                                          std::string_view name) {
+  const auto found = quotas_.find({std::string(account), std::string(name)});
+  if (found == quotas_.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<void> FakeStateStore::putQuota(std::string_view account, std::string_view name,
+                                      std::int64_t value) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!accounts_.contains(std::string(account))) {
+    return notThere(fmt::format("account {}", account));
+  }
+  quotas_[{std::string(account), std::string(name)}] = value;
+  return {};
+}
+
+Result<std::optional<std::string>> FakeStateStore::setting(std::string_view account,
+                                                           std::string_view key) {
+  const auto found = settings_.find({std::string(account), std::string(key)});
+  if (found == settings_.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<void> FakeStateStore::putSetting(std::string_view account, std::string_view key,
+                                        std::string_view value) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  settings_[{std::string(account), std::string(key)}] = value;
+  return {};
+}
+
+}  // namespace okibi::seams

@@ -1,0 +1,308 @@
+#include "store/function_codec.h"
+
+#include <limits>
+#include <map>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace okibi::store {
+namespace {
+
+namespace json = boost::json;
+
+// One description of the fields serves both directions: Fields<T>::visit(archive, value) names each
+// member once. The Writer makes an object, the Reader takes one apart and insists that every member
+// is there, of the right type, and that none is left over.
+template <typename T>
+struct Fields;
+
+template <>
+struct Fields<HealthCheck> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& check) {
+    archive("path", check.path);
+    archive("initialDelay", check.initialDelay);
+    archive("period", check.period);
+    archive("timeout", check.timeout);
+    archive("failureThreshold", check.failureThreshold);
+    archive("successThreshold", check.successThreshold);
+  }
+};
+
+template <>
+struct Fields<RegistryAuth> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& auth) {
+    archive("user", auth.user);
+    archive("password", auth.password);
+  }
+};
+
+template <>
+struct Fields<ContainerConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& container) {
+    archive("image", container.image);
+    archive("port", container.port);
+    archive("entrypoint", container.entrypoint);
+    archive("command", container.command);
+    archive("healthCheck", container.healthCheck);
+    archive("registryAuth", container.registryAuth);
+  }
+};
+
+template <>
+struct Fields<Hook> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& hook) {
+    archive("handler", hook.handler);
+    archive("command", hook.command);
+    archive("timeout", hook.timeout);
+  }
+};
+
+template <>
+struct Fields<GpuConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& gpu) {
+    archive("type", gpu.type);
+    archive("memory", gpu.memory);
+  }
+};
+
+template <>
+struct Fields<FunctionSpec> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& spec) {
+    archive("name", spec.name);
+    archive("handler", spec.handler);
+    archive("runtime", spec.runtime);
+    archive("description", spec.description);
+    archive("cpu", spec.cpu);
+    archive("memory", spec.memory);
+    archive("disk", spec.disk);
+    archive("gpu", spec.gpu);
+    archive("concurrency", spec.concurrency);
+    archive("timeout", spec.timeout);
+    archive("idleTimeout", spec.idleTimeout);
+    archive("onDemand", spec.onDemand);
+    archive("internetAccess", spec.internetAccess);
+    archive("container", spec.container);
+    archive("initializer", spec.initializer);
+    archive("preStop", spec.preStop);
+    archive("environment", spec.environment);
+    archive("tags", spec.tags);
+    archive("inertFields", spec.inertFields);
+  }
+};
+
+template <>
+struct Fields<HttpTriggerConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& http) {
+    archive("auth", http.auth);
+    archive("methods", http.methods);
+    archive("internetDisabled", http.internetDisabled);
+  }
+};
+
+class Writer {
+ public:
+  template <typename T>
+  void operator()(std::string_view name, const T& value) {
+    object_[name] = toJson(value);
+  }
+  json::object take() { return std::move(object_); }
+
+ private:
+  static json::value toJson(bool value) { return value; }
+  static json::value toJson(int value) { return value; }
+  static json::value toJson(std::int64_t value) { return value; }
+  static json::value toJson(const std::string& value) { return json::string(value); }
+  static json::value toJson(Seconds value) { return value.count(); }
+  static json::value toJson(Bytes value) { return value.count(); }
+  static json::value toJson(MilliCpu value) { return value.count; }
+  static json::value toJson(HttpAuth value) {
+    return value == HttpAuth::Function ? "function" : "anonymous";
+  }
+  static json::value toJson(const std::vector<std::string>& values) {
+    json::array array;
+    for (const std::string& value : values) array.emplace_back(json::string(value));
+    return array;
+  }
+  static json::value toJson(const std::map<std::string, std::string>& values) {
+    json::object object;
+    for (const auto& [key, value] : values) object[key] = json::string(value);
+    return object;
+  }
+  template <typename T>
+  static json::value toJson(const std::optional<T>& value) {
+    return value ? toJson(*value) : json::value(nullptr);
+  }
+  template <typename T>
+    requires requires { &Fields<T>::template visit<Writer, const T>; }
+  static json::value toJson(const T& value) {
+    Writer writer;
+    Fields<T>::visit(writer, value);
+    return writer.take();
+  }
+
+  json::object object_;
+};
+
+class Reader {
+ public:
+  Reader(const json::object& object, std::string path) : object_(object), path_(std::move(path)) {}
+
+  template <typename T>
+  void operator()(std::string_view name, T& value) {
+    if (!error_.empty()) return;
+    const std::string path = path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
+    const json::value* found = object_.if_contains(name);
+    if (found == nullptr) {
+      error_ = path + ": missing";
+      return;
+    }
+    ++used_;
+    fromJson(*found, value, path);
+  }
+
+  // Empty: everything was read.
+  std::string finish() const {
+    if (error_.empty() && used_ != object_.size()) return path_ + ": unknown members";
+    return error_;
+  }
+
+ private:
+  void wrong(const std::string& path, std::string_view expected) {
+    error_ = fmt::format("{}: {} expected", path, expected);
+  }
+
+  void fromJson(const json::value& from, bool& value, const std::string& path) {
+    if (const bool* known = from.if_bool()) {
+      value = *known;
+    } else {
+      wrong(path, "true or false");
+    }
+  }
+  void fromJson(const json::value& from, std::int64_t& value, const std::string& path) {
+    if (const std::int64_t* known = from.if_int64()) {
+      value = *known;
+    } else {
+      wrong(path, "whole number");
+    }
+  }
+  void fromJson(const json::value& from, int& value, const std::string& path) {
+    std::int64_t wide = 0;
+    fromJson(from, wide, path);
+    if (wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max()) {
+      wrong(path, "smaller number");
+    }
+    value = static_cast<int>(wide);
+  }
+  void fromJson(const json::value& from, std::string& value, const std::string& path) {
+    if (const json::string* known = from.if_string()) {
+      value.assign(known->data(), known->size());
+    } else {
+      wrong(path, "text");
+    }
+  }
+  void fromJson(const json::value& from, Seconds& value, const std::string& path) {
+    std::int64_t count = 0;
+    fromJson(from, count, path);
+    value = Seconds(count);
+  }
+  void fromJson(const json::value& from, Bytes& value, const std::string& path) {
+    std::int64_t count = 0;
+    fromJson(from, count, path);
+    value = Bytes(count);
+  }
+  void fromJson(const json::value& from, MilliCpu& value, const std::string& path) {
+    fromJson(from, value.count, path);
+  }
+  void fromJson(const json::value& from, HttpAuth& value, const std::string& path) {
+    std::string text;
+    fromJson(from, text, path);
+    if (text != "anonymous" && text != "function") wrong(path, "anonymous or function");
+    value = text == "function" ? HttpAuth::Function : HttpAuth::Anonymous;
+  }
+  void fromJson(const json::value& from, std::vector<std::string>& values,
+                const std::string& path) {
+    const json::array* array = from.if_array();
+    if (array == nullptr) return wrong(path, "list");
+    for (const json::value& element : *array) fromJson(element, values.emplace_back(), path);
+  }
+  void fromJson(const json::value& from, std::map<std::string, std::string>& values,
+                const std::string& path) {
+    const json::object* object = from.if_object();
+    if (object == nullptr) return wrong(path, "object");
+    for (const auto& [key, value] : *object) {
+      fromJson(value, values[std::string(key)], fmt::format("{}.{}", path, std::string(key)));
+    }
+  }
+  template <typename T>
+  void fromJson(const json::value& from, std::optional<T>& value, const std::string& path) {
+    value.reset();
+    if (!from.is_null()) fromJson(from, value.emplace(), path);
+  }
+  template <typename T>
+    requires requires { &Fields<T>::template visit<Reader, T>; }
+  void fromJson(const json::value& from, T& value, const std::string& path) {
+    const json::object* object = from.if_object();
+    if (object == nullptr) return wrong(path, "object");
+    Reader reader(*object, path);
+    Fields<T>::visit(reader, value);
+    error_ = reader.finish();
+  }
+
+  const json::object& object_;
+  std::string path_;
+  std::string error_;
+  std::size_t used_ = 0;
+};
+
+template <typename T>
+std::string encode(const T& value) {
+  Writer writer;
+  Fields<T>::visit(writer, value);
+  return json::serialize(writer.take());
+}
+
+template <typename T>
+Result<T> decode(std::string_view text) {
+  boost::system::error_code error;
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;  // what was stored comes back, whatever it was
+  const json::value parsed = json::parse(text, error, {}, options);
+  if (error) return fail(ErrorKind::Invalid, "stored JSON: " + error.message());
+  const json::object* object = parsed.if_object();
+  if (object == nullptr) return fail(ErrorKind::Invalid, "stored JSON: object expected");
+  T value;
+  Reader reader(*object, "");
+  Fields<T>::visit(reader, value);
+  if (const std::string wrong = reader.finish(); !wrong.empty()) {
+    return fail(ErrorKind::Invalid, "stored JSON: " + wrong);
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string encodeSpec(const FunctionSpec& spec) {
+  return encode(spec);
+}
+Result<FunctionSpec> decodeSpec(std::string_view text) {
+  return decode<FunctionSpec>(text);
+}
+std::string encodeHttpTrigger(const HttpTriggerConfig& config) {
+  return encode(config);
+}
+Result<HttpTriggerConfig> decodeHttpTrigger(std::string_view text) {
+  return decode<HttpTriggerConfig>(text);
+}
+
+}  // namespace okibi::store

@@ -1,0 +1,123 @@
+#include "store/schema.h"
+
+#include <array>
+
+namespace okibi::store {
+namespace {
+
+// Every key begins with the account. Times are milliseconds since 1970, days are days since 1970,
+// sizes bytes; specs are JSON (store/function_codec.h).
+constexpr std::string_view kVersion1 = R"sql(
+CREATE TABLE accounts (
+  account TEXT NOT NULL PRIMARY KEY,
+  created INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE access_keys (
+  account TEXT NOT NULL REFERENCES accounts,
+  id      TEXT NOT NULL UNIQUE,
+  secret  TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (account, id)
+) WITHOUT ROWID;
+
+CREATE TABLE functions (
+  account                 TEXT NOT NULL REFERENCES accounts,
+  name                    TEXT NOT NULL,
+  function_id             TEXT NOT NULL,
+  state                   TEXT NOT NULL,
+  state_reason            TEXT NOT NULL,
+  state_reason_code       TEXT NOT NULL,
+  last_update             TEXT NOT NULL,
+  last_update_reason      TEXT NOT NULL,
+  last_update_reason_code TEXT NOT NULL,
+  image_digest            TEXT NOT NULL,
+  revision                INTEGER NOT NULL,
+  spec                    TEXT NOT NULL,
+  active_revision         INTEGER NOT NULL,
+  active_spec             TEXT,
+  created                 INTEGER NOT NULL,
+  modified                INTEGER NOT NULL,
+  PRIMARY KEY (account, name)
+) WITHOUT ROWID;
+
+CREATE TABLE triggers (
+  account     TEXT NOT NULL,
+  function    TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  id          TEXT NOT NULL UNIQUE,
+  type        TEXT NOT NULL,
+  config_text TEXT NOT NULL,
+  http        TEXT NOT NULL,
+  qualifier   TEXT NOT NULL,
+  description TEXT NOT NULL,
+  created     INTEGER NOT NULL,
+  modified    INTEGER NOT NULL,
+  PRIMARY KEY (account, function, name),
+  FOREIGN KEY (account, function) REFERENCES functions (account, name) ON DELETE CASCADE
+) WITHOUT ROWID;
+
+-- One row: how far the ledger log is in `usage` and `invocations`.
+CREATE TABLE fold_state (
+  one           INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+  segment       INTEGER NOT NULL,
+  offset        INTEGER NOT NULL,
+  next_sequence INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO fold_state VALUES (1, 1, 0, 1);
+
+-- Outlives the functions it is about.
+CREATE TABLE usage (
+  account      TEXT NOT NULL,
+  function     TEXT NOT NULL,
+  day          INTEGER NOT NULL,
+  gpu_type     TEXT NOT NULL,
+  gpu_price    INTEGER NOT NULL,
+  calls        INTEGER NOT NULL,
+  errors       INTEGER NOT NULL,
+  cold_calls   INTEGER NOT NULL,
+  refused      INTEGER NOT NULL,
+  active_ms    INTEGER NOT NULL,
+  gpu_ms       INTEGER NOT NULL,
+  gpu_mb_ms    INTEGER NOT NULL,
+  memory_mb_ms INTEGER NOT NULL,
+  cpu_milli_ms INTEGER NOT NULL,
+  disk_mb_ms   INTEGER NOT NULL,
+  PRIMARY KEY (account, function, day, gpu_type, gpu_price)
+) WITHOUT ROWID;
+
+CREATE TABLE invocations (
+  account    TEXT NOT NULL,
+  function   TEXT NOT NULL,
+  cold       INTEGER NOT NULL,
+  sequence   INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  received   INTEGER NOT NULL,
+  record     BLOB NOT NULL,
+  PRIMARY KEY (account, function, cold, sequence)
+) WITHOUT ROWID;
+
+CREATE TABLE quotas (
+  account TEXT NOT NULL REFERENCES accounts,
+  name    TEXT NOT NULL,
+  value   INTEGER NOT NULL,
+  PRIMARY KEY (account, name)
+) WITHOUT ROWID;
+
+CREATE TABLE settings (
+  account TEXT NOT NULL,
+  key     TEXT NOT NULL,
+  value   TEXT NOT NULL,
+  PRIMARY KEY (account, key)
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kMigrations{Migration{1, kVersion1}};
+
+}  // namespace
+
+std::span<const Migration> migrations() {
+  return kMigrations;
+}
+
+}  // namespace okibi::store
