@@ -1,0 +1,214 @@
+#include "cli/cli.h"
+
+#include <functional>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/credentials.h"
+
+namespace okibi::cli {
+
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done; 1 the function or the request failed (not found, refused, …); 2 wrong\n"
+    "usage; 3 the daemon cannot be reached; 4 denied.\n"
+    "Environment: OKIBI_ENDPOINT, OKIBI_ACCESS_KEY_ID, OKIBI_ACCESS_KEY_SECRET; otherwise what\n"
+    "`okibi login` stored in ~/.config/okibi/credentials.";
+
+// What the command line chose: options that commands read, and the command itself.
+struct CommandLine {
+  std::string endpoint;
+  bool json = false;
+  std::string name, stateDirectory;  // of several commands
+  DeployOptions deploy;
+  InvokeOptions invoke;
+  LogsOptions logs;
+  PullOptions pull;
+  EstimateOptions estimate;
+  LoginOptions login;
+  // One of the two is set: with a daemon, or without.
+  std::function<Outcome<void>(Context&)> command;
+  std::function<Outcome<void>(Format)> localCommand;
+
+  Format format() const { return json ? Format::JsonText : Format::Table; }
+};
+
+using App = CLI::App;
+
+App* add(App& app, CommandLine& line, const std::string& name, const std::string& help,
+         std::function<Outcome<void>(Context&)> command) {
+  App* sub = app.add_subcommand(name, help);
+  sub->callback([&line, command = std::move(command)] { line.command = command; });
+  return sub;
+}
+
+App* addLocal(App& app, CommandLine& line, const std::string& name, const std::string& help,
+              std::function<Outcome<void>(Format)> command) {
+  App* sub = app.add_subcommand(name, help);
+  sub->callback([&line, command = std::move(command)] { line.localCommand = command; });
+  return sub;
+}
+
+void addFunctionCommands(App& app, CommandLine& l) {
+  App* deployApp = add(app, l, "deploy", "Create or update the functions of an s.yaml",
+                       [&l](Context& c) { return deploy(c, l.deploy); });
+  deployApp->add_option("-f,--file", l.deploy.file, "The file")->capture_default_str();
+  deployApp->add_flag("--wait,!--no-wait", l.deploy.wait,
+                      "Wait until each function is ready (the default)");
+
+  App* invokeApp = add(app, l, "invoke", "Call a function and print its answer",
+                       [&l](Context& c) { return invoke(c, l.invoke); });
+  invokeApp->add_option("name", l.invoke.name, "The function")->required();
+  CLI::Option* data = invokeApp->add_option_function<std::string>(
+      "-d,--data",
+      [&l](const std::string& value) {
+        l.invoke.data = value;
+        l.invoke.hasData = true;
+      },
+      "What to send: a text, or @FILE (without -d and -f: standard input when piped)");
+  invokeApp->add_option("-f,--file", l.invoke.file, "Send this file ('-': standard input)")
+      ->excludes(data);
+  invokeApp->add_option("-o,--output", l.invoke.output, "Write the answer to this file");
+  invokeApp->add_option("--qualifier", l.invoke.qualifier, "Version or alias");
+  invokeApp->add_flag("-v,--verbose", l.invoke.verbose,
+                      "Instance, cold start phases, duration and cost, on standard error");
+
+  add(app, l, "ls", "List the functions", listFunctions);
+  add(app, l, "info", "Show a function and its triggers",
+      [&l](Context& c) { return showFunction(c, l.name); })
+      ->add_option("name", l.name, "The function")
+      ->required();
+  add(app, l, "rm", "Delete a function and its triggers",
+      [&l](Context& c) { return removeFunction(c, l.name); })
+      ->add_option("name", l.name, "The function")
+      ->required();
+}
+
+void addWatchCommands(App& app, CommandLine& l) {
+  App* logs = add(app, l, "logs", "Show what a function's instances printed",
+                  [&l](Context& c) { return showLogs(c, l.logs); });
+  logs->add_option("name", l.logs.name, "The function")->required();
+  logs->add_option("-n,--lines", l.logs.limit, "How many lines, the last ones")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  logs->add_flag("-f,--follow", l.logs.follow, "Go on with what is printed later");
+  add(app, l, "ps", "List the live instances", showInstances);
+  add(app, l, "cards", "List the GPU cards", showCards);
+  add(app, l, "usage", "Calls, GPU time and cost, beside an always-on card", [&l](Context& c) {
+    return showUsage(c, l.name);
+  })->add_option("name", l.name, "Only this function");
+  add(app, l, "coldstarts", "Recent cold starts, phase by phase", [&l](Context& c) {
+    return showColdStarts(c, l.name);
+  })->add_option("name", l.name, "Only this function");
+}
+
+void addImageCommands(App& app, CommandLine& l) {
+  App* image = app.add_subcommand("image", "Images on the daemon's machine");
+  image->require_subcommand(1);
+  App* pull = add(*image, l, "pull", "Fetch an image from a registry",
+                  [&l](Context& c) { return pullImage(c, l.pull); });
+  pull->add_option("reference", l.pull.reference, "localhost:5000/team/app:v1")->required();
+  pull->add_option("--user", l.pull.userName, "User name for the registry");
+  pull->add_option("--password", l.pull.password, "Password for the registry")
+      ->envname("OKIBI_REGISTRY_PASSWORD");
+  add(*image, l, "import", "Take an image from an OCI layout",
+      [&l](Context& c) { return importImage(c, l.name); })
+      ->add_option("layout", l.name, "DIR or DIR:REF")
+      ->required();
+  add(*image, l, "ls", "List the images", listImages);
+  add(*image, l, "rm", "Remove an image", [&l](Context& c) { return removeImage(c, l.name); })
+      ->add_option("reference", l.name, "The image")
+      ->required();
+}
+
+void addOtherCommands(App& app, CommandLine& l) {
+  App* estimate = addLocal(app, l, "estimate", "What a steady load would cost a day",
+                           [&l](Format f) { return showEstimate(f, l.estimate); });
+  estimate->add_option("--calls-per-day", l.estimate.callsPerDay, "3600")->required();
+  estimate->add_option("--seconds", l.estimate.seconds, "Busy time of one call: 1, 0.25, 300ms")
+      ->required();
+  estimate->add_option("--gpu", l.estimate.gpu, "The slice: 4G, 4096M")->required();
+  estimate->add_option("--gpu-type", l.estimate.gpuType, "fc.gpu.tesla.1");
+  estimate->add_option("--prices", l.estimate.pricesFile, "A price file instead of the defaults");
+  add(app, l, "doctor", "What this machine can and cannot do, and how to mend it",
+      [&l](Context& c) { return runDoctor(c, l.stateDirectory); })
+      ->add_option("--state-dir", l.stateDirectory,
+                   "The daemon's state directory, to try disks in");
+  App* loginApp = addLocal(app, l, "login", "Store the endpoint and the access key", [&l](Format) {
+    l.login.endpoint = l.endpoint.empty() ? environmentCredentials().endpoint : l.endpoint;
+    return login(l.login);
+  });
+  loginApp->add_option("--access-key-id", l.login.accessKeyId, "Asked for when not given");
+  loginApp->add_option("--access-key-secret", l.login.secret,
+                       "Asked for when not given, which keeps it out of the shell's history");
+  addLocal(app, l, "version", "Show the version", showVersion);
+  app.add_subcommand("serve", "Run the daemon (see `okibi serve --help`)");
+}
+
+Exit report(const Failure& failure, Format format) {
+  note(format == Format::JsonText ? describeJson(failure) : describe(failure));
+  return failure.exit;
+}
+
+Outcome<void> runWithDaemon(CommandLine& line) {
+  Credentials environment = environmentCredentials();
+  Credentials file;
+  // The file is not needed, so not judged, when the rest says everything.
+  if (environment.accessKeyId.empty() || (line.endpoint.empty() && environment.endpoint.empty())) {
+    Result<Credentials> loaded = loadCredentials(credentialsPath());
+    if (!loaded) return std::unexpected(localFailure(loaded.error()));
+    file = std::move(*loaded);
+  }
+  Result<Credentials> credentials = resolveCredentials(line.endpoint, environment, file);
+  if (!credentials) return std::unexpected(localFailure(credentials.error()));
+  Client client(std::move(*credentials));
+  Context context{.client = client, .format = line.format()};
+  return line.command(context);
+}
+
+Exit execute(CommandLine& line) {
+  Outcome<void> done;
+  if (line.localCommand) {
+    done = line.localCommand(line.format());
+  } else if (line.command) {
+    done = runWithDaemon(line);
+  } else {
+    done = std::unexpected(usageFailure("`serve` is run by the daemon; see `okibi --help`"));
+  }
+  return done ? Exit::Ok : report(done.error(), line.format());
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  CommandLine line;
+  App app("Okibi: functions on GPUs that cost nothing while nobody calls them", "okibi");
+  app.add_option("--endpoint", line.endpoint, "The daemon, HOST:PORT (default 127.0.0.1:7070)");
+  app.add_flag("--json", line.json, "Print JSON for programs");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  addFunctionCommands(app, line);
+  addWatchCommands(app, line);
+  addImageCommands(app, line);
+  addOtherCommands(app, line);
+  try {
+    app.parse(argc, argv);
+    return static_cast<int>(execute(line));
+  } catch (const CLI::ParseError& error) {
+    int code = app.exit(error);  // prints help or the fault
+    return static_cast<int>(code == 0 ? Exit::Ok : Exit::Usage);
+  } catch (const std::exception& error) {
+    return static_cast<int>(report({.exit = Exit::Failed,
+                                    .code = "Internal",
+                                    .message = error.what(),
+                                    .requestId = {},
+                                    .remedy = {}},
+                                   line.format()));
+  }
+}
+
+}  // namespace okibi::cli

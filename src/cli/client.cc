@@ -1,0 +1,259 @@
+#include "cli/client.h"
+
+#include <optional>
+
+#include <fmt/format.h>
+#include <netdb.h>
+
+#include "auth/digest.h"
+#include "auth/signer.h"
+#include "base/encoding.h"
+#include "cli/wall_clock.h"
+#include "net/http_client.h"
+
+namespace okibi::cli {
+
+namespace {
+
+constexpr Bytes kHeadLimit = Bytes::kib(64);
+constexpr Bytes kAnswerLimit = Bytes::mib(64);
+constexpr Duration kConnectTime = 10s;
+
+Failure unreachable(const std::string& endpoint, const Error& error) {
+  return {.exit = Exit::Unreachable,
+          .code = "Unreachable",
+          .message = fmt::format("{}: {}", endpoint, error.message),
+          .requestId = {},
+          .remedy = "is `okibi serve` running? --endpoint or OKIBI_ENDPOINT says where"};
+}
+
+Result<net::SocketAddress> resolve(const std::string& endpoint) {
+  Result<net::SocketAddress> literal = net::SocketAddress::parse(endpoint);
+  if (literal) return literal;
+  std::size_t colon = endpoint.rfind(':');
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int error = ::getaddrinfo(endpoint.substr(0, colon).c_str(), endpoint.substr(colon + 1).c_str(),
+                            &hints, &found);
+  if (error != 0) return fail(ErrorKind::Unavailable, ::gai_strerror(error));
+  net::SocketAddress address = net::SocketAddress::from(found->ai_addr, found->ai_addrlen);
+  ::freeaddrinfo(found);
+  return address;
+}
+
+net::RequestHead headFor(const ApiRequest& request, const Credentials& credentials) {
+  auth::RequestHead signedPart{.method = request.method,
+                               .path = request.path,
+                               .query = queryText(request.query),
+                               .headers = {{"host", credentials.endpoint}}};
+  if (!request.body.empty()) signedPart.headers.emplace_back("content-type", request.contentType);
+  net::RequestHead head;
+  head.method = request.method;
+  head.target = signedPart.path + (signedPart.query.empty() ? "" : "?" + signedPart.query);
+  for (const auto& [name, value] : signedPart.headers) head.headers.add(name, value);
+  for (const auto& [name, value] : request.headers) head.headers.add(name, value);
+  head.headers.add("accept", "application/json");
+  head.headers.add("user-agent", "okibi");
+  if (credentials.accessKeyId.empty()) return head;
+  auth::AccessKey key{.id = credentials.accessKeyId, .secret = credentials.secret, .account = {}};
+  for (const auto& [name, value] :
+       auth::signApi(signedPart, request.action, auth::sha256Hex(request.body), key, wallNow(),
+                     auth::randomHex(32, auth::systemRandom()))) {
+    head.headers.add(name, value);
+  }
+  return head;
+}
+
+void copyHead(const net::ResponseHead& head, ApiAnswer& answer) {
+  answer.status = head.status;
+  for (auto [name, value] : head.headers) answer.headers.emplace_back(toLower(name), value);
+}
+
+std::string remedyFor(int status, std::string_view code) {
+  if (status == 401 || status == 403) {
+    return "set OKIBI_ACCESS_KEY_ID and OKIBI_ACCESS_KEY_SECRET, or run `okibi login`";
+  }
+  if (code == "FunctionNotFound") return "`okibi ls` lists the functions";
+  return "";
+}
+
+// Cuts what arrives into lines.
+class LineSplitter {
+ public:
+  explicit LineSplitter(const std::function<void(std::string_view)>& onLine) : onLine_(onLine) {}
+  void add(std::string_view piece) {
+    for (char c : piece) {
+      if (c == '\n') {
+        finish();
+      } else {
+        line_.push_back(c);
+      }
+    }
+  }
+  void finish() {
+    if (!line_.empty()) onLine_(line_);
+    line_.clear();
+  }
+
+ private:
+  const std::function<void(std::string_view)>& onLine_;
+  std::string line_;
+};
+
+}  // namespace
+
+std::string ApiAnswer::header(std::string_view lowerName) const {
+  for (const auto& [name, value] : headers) {
+    if (name == lowerName) return value;
+  }
+  return "";
+}
+
+ApiRequest jsonRequest(std::string method, std::string path, std::string action, const Json& body) {
+  ApiRequest request;
+  request.method = std::move(method);
+  request.path = std::move(path);
+  request.action = std::move(action);
+  request.body = boost::json::serialize(body);
+  request.contentType = "application/json; charset=utf-8";
+  return request;
+}
+
+std::string queryText(const Query& query) {
+  std::string out;
+  for (const auto& [name, value] : query) {
+    if (value.empty()) continue;
+    out += (out.empty() ? "" : "&") + name + "=" + percentEncode(value);
+  }
+  return out;
+}
+
+Failure answerFailure(const ApiAnswer& answer) {
+  Failure failure;
+  failure.exit = answer.status == 401 || answer.status == 403 ? Exit::Denied : Exit::Failed;
+  failure.requestId = answer.header("x-fc-request-id");
+  boost::system::error_code error;
+  Json body = boost::json::parse(answer.body, error);
+  if (!error && body.is_object()) {
+    failure.code = text(body, "Code");
+    failure.message = text(body, "Message");
+    if (failure.requestId.empty()) failure.requestId = text(body, "RequestId");
+  }
+  if (failure.code.empty()) failure.code = fmt::format("HTTP {}", answer.status);
+  if (failure.message.empty()) failure.message = answer.body.substr(0, 500);
+  if (failure.message.empty()) failure.message = "the daemon gave no reason";
+  failure.remedy = remedyFor(answer.status, failure.code);
+  return failure;
+}
+
+struct Client::Impl {
+  net::Loop loop{1};
+
+  // Runs `task` to its end.
+  template <typename T>
+  T await(net::Task<T> task) {
+    std::optional<T> result;
+    auto whole = [](net::Loop& l, net::Task<T> t, std::optional<T>& out) -> net::Task<void> {
+      out.emplace(co_await std::move(t));
+      l.stop();
+    };
+    loop.spawn(whole(loop, std::move(task), result));
+    loop.run();
+    return std::move(*result);
+  }
+
+  net::Task<Outcome<net::Socket>> connect(const std::string& endpoint) {
+    Result<net::SocketAddress> address = resolve(endpoint);
+    if (!address) co_return std::unexpected(unreachable(endpoint, address.error()));
+    Result<net::Socket> socket =
+        co_await net::Socket::open(loop, *address, loop.now() + kConnectTime);
+    if (!socket) co_return std::unexpected(unreachable(endpoint, socket.error()));
+    co_return std::move(*socket);
+  }
+
+  net::Task<Outcome<ApiAnswer>> exchange(const ApiRequest& request, const Credentials& c) {
+    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    if (!socket) co_return std::unexpected(socket.error());
+    net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
+    net::SpooledBody body(request.body);
+    Result<net::WholeAnswer> whole = co_await net::call(
+        loop, connection, headFor(request, c), body, kAnswerLimit, loop.now() + request.patience);
+    if (!whole) co_return std::unexpected(unreachable(c.endpoint, whole.error()));
+    ApiAnswer answer;
+    copyHead(whole->head, answer);
+    Result<std::string> bytes = whole->body.text();
+    if (!bytes) co_return std::unexpected(localFailure(bytes.error()));
+    answer.body = std::move(*bytes);
+    co_return answer;
+  }
+
+  net::Task<Outcome<void>> stream(const ApiRequest& request, const Credentials& c,
+                                  const std::function<void(std::string_view)>& onLine) {
+    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    if (!socket) co_return std::unexpected(socket.error());
+    net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
+    net::RequestHead head = headFor(request, c);
+    head.contentLength = request.body.size();
+    Result<void> sent = co_await connection.send(head, request.body);
+    if (!sent) co_return std::unexpected(unreachable(c.endpoint, sent.error()));
+    Result<net::ResponseHead> answerHead = co_await connection.readHead();
+    if (!answerHead) co_return std::unexpected(unreachable(c.endpoint, answerHead.error()));
+    ApiAnswer answer;
+    copyHead(*answerHead, answer);
+    LineSplitter splitter(onLine);
+    while (true) {
+      Result<std::string_view> piece = co_await connection.readBody();
+      if (!piece) co_return std::unexpected(unreachable(c.endpoint, piece.error()));
+      if (piece->empty()) break;
+      if (answer.status < 400) {
+        splitter.add(*piece);
+      } else if (answer.body.size() < 64 * 1024) {
+        answer.body += *piece;
+      }
+    }
+    splitter.finish();
+    if (answer.status >= 400) co_return std::unexpected(answerFailure(answer));
+    co_return Outcome<void>();
+  }
+};
+
+Client::Client(Credentials credentials)
+    : credentials_(std::move(credentials)), impl_(std::make_unique<Impl>()) {}
+Client::~Client() = default;
+
+Outcome<ApiAnswer> Client::exchange(const ApiRequest& request) {
+  return impl_->await(impl_->exchange(request, credentials_));
+}
+
+Outcome<Json> Client::json(const ApiRequest& request) {
+  Outcome<ApiAnswer> answer = exchange(request);
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->status >= 300) return std::unexpected(answerFailure(*answer));
+  if (answer->body.empty()) return Json();
+  boost::system::error_code error;
+  Json value = boost::json::parse(answer->body, error);
+  if (error) {
+    return std::unexpected(Failure{.exit = Exit::Failed,
+                                   .code = "BadAnswer",
+                                   .message = "the daemon's answer is not JSON",
+                                   .requestId = answer->header("x-fc-request-id"),
+                                   .remedy = "is " + endpoint() + " an Okibi daemon?"});
+  }
+  return value;
+}
+
+Outcome<Json> Client::get(std::string path, std::string action, Query query) {
+  ApiRequest request;
+  request.path = std::move(path);
+  request.action = std::move(action);
+  request.query = std::move(query);
+  return json(request);
+}
+
+Outcome<void> Client::lines(const ApiRequest& request,
+                            const std::function<void(std::string_view)>& onLine) {
+  return impl_->await(impl_->stream(request, credentials_, onLine));
+}
+
+}  // namespace okibi::cli

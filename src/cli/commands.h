@@ -1,0 +1,79 @@
+#pragma once
+// The commands, one function each; the options are what the command line said.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/client.h"
+#include "cli/failure.h"
+
+namespace okibi::cli {
+
+enum class Format { Table, JsonText };
+
+struct Context {
+  Client& client;
+  Format format = Format::Table;
+
+  bool asJson() const { return format == Format::JsonText; }
+};
+
+inline constexpr std::string_view kApi = "/2023-03-30";
+inline constexpr std::string_view kOwnApi = "/okibi/v1";
+std::string functionPath(std::string_view name);  // "/2023-03-30/functions/NAME"
+
+void print(std::string_view text);      // on standard output
+void printLine(std::string_view text);  // with a line end
+void note(std::string_view text);       // on standard error, with a line end
+void printJson(const Json& value);
+
+struct DeployOptions {
+  std::string file = "s.yaml";
+  bool wait = true;
+};
+Outcome<void> deploy(Context& context, const DeployOptions& options);
+
+struct InvokeOptions {
+  std::string name, data, file, output, qualifier;
+  bool hasData = false;
+  bool verbose = false;
+};
+Outcome<void> invoke(Context& context, const InvokeOptions& options);
+
+Outcome<void> listFunctions(Context& context);
+Outcome<void> showFunction(Context& context, const std::string& name);
+Outcome<void> removeFunction(Context& context, const std::string& name);
+
+struct LogsOptions {
+  std::string name;
+  std::int64_t limit = 100;
+  bool follow = false;
+};
+Outcome<void> showLogs(Context& context, const LogsOptions& options);
+Outcome<void> showInstances(Context& context);
+Outcome<void> showCards(Context& context);
+Outcome<void> showUsage(Context& context, const std::string& name);
+Outcome<void> showColdStarts(Context& context, const std::string& name);
+
+struct PullOptions {
+  std::string reference, userName, password;
+};
+Outcome<void> pullImage(Context& context, const PullOptions& options);
+Outcome<void> importImage(Context& context, const std::string& layout);
+Outcome<void> listImages(Context& context);
+Outcome<void> removeImage(Context& context, const std::string& reference);
+
+struct EstimateOptions {
+  std::string callsPerDay, seconds, gpu, gpuType, pricesFile;
+};
+Outcome<void> showEstimate(Format format, const EstimateOptions& options);
+Outcome<void> runDoctor(Context& context, const std::string& stateDirectory);
+struct LoginOptions {
+  std::string endpoint, accessKeyId, secret;
+};
+Outcome<void> login(const LoginOptions& options);
+Outcome<void> showVersion(Format format);
+
+}  // namespace okibi::cli

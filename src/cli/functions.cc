@@ -1,0 +1,127 @@
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "cli/commands.h"
+#include "cli/numbers.h"
+#include "cli/table.h"
+
+namespace okibi::cli {
+
+namespace {
+
+// All pages of a list.
+Outcome<boost::json::array> collect(Client& client, const std::string& path,
+                                    const std::string& action, std::string_view name) {
+  boost::json::array all;
+  std::string next;
+  do {
+    Outcome<Json> page = client.get(path, action, {{"limit", "100"}, {"nextToken", next}});
+    if (!page) return std::unexpected(page.error());
+    for (const Json& item : items(*page, name)) all.push_back(item);
+    std::string token = text(*page, "nextToken");
+    if (token == next) break;
+    next = std::move(token);
+  } while (!next.empty());
+  return all;
+}
+
+std::string gpuText(const Json& function) {
+  Json gpu = member(function, "gpuConfig");
+  if (text(gpu, "gpuType").empty()) return "-";
+  return text(gpu, "gpuType") + " " + formatMegabytes(number(gpu, "gpuMemorySize"));
+}
+
+void line(std::string_view name, const std::string& value) {
+  if (!value.empty()) printLine(fmt::format("{:<14}{}", name, printable(value)));
+}
+
+void describeFunction(const Json& function, const boost::json::array& triggers) {
+  line("name", text(function, "functionName"));
+  line("description", text(function, "description"));
+  line("state", text(function, "state"));
+  line("reason", text(function, "stateReason"));
+  line("last update", text(function, "lastUpdateStatus"));
+  line("update reason", text(function, "lastUpdateStatusReason"));
+  line("runtime", text(function, "runtime"));
+  Json container = member(function, "customContainerConfig");
+  line("image", text(container, "image"));
+  line("digest", text(container, "resolvedImageUri"));
+  line("GPU", gpuText(function));
+  line("CPU", text(function, "cpu") + " vCPU");
+  line("memory", formatMegabytes(number(function, "memorySize")));
+  line("disk", formatMegabytes(number(function, "diskSize")));
+  line("timeout", text(function, "timeout") + " s");
+  if (field(function, "idleTimeout")) line("idle timeout", text(function, "idleTimeout") + " s");
+  line("concurrency", text(function, "instanceConcurrency") + " per instance");
+  line("created", text(function, "createdTime"));
+  line("modified", text(function, "lastModifiedTime"));
+  line("ARN", text(function, "functionArn"));
+  for (const Json& trigger : triggers) {
+    line("trigger",
+         fmt::format("{} ({}) {}", text(trigger, "triggerName"), text(trigger, "triggerType"),
+                     text(member(trigger, "httpTrigger"), "urlInternet")));
+  }
+}
+
+}  // namespace
+
+Outcome<void> listFunctions(Context& context) {
+  Outcome<boost::json::array> functions =
+      collect(context.client, std::string(kApi) + "/functions", "ListFunctions", "functions");
+  if (!functions) return std::unexpected(functions.error());
+  if (context.asJson()) {
+    printJson(JsonObject{{"functions", std::move(*functions)}});
+    return {};
+  }
+  Table table({left("NAME"), left("RUNTIME"), left("GPU"), right("CPU"), right("MEMORY"),
+               right("CONCURRENCY"), left("MODIFIED")});
+  for (const Json& f : *functions) {
+    table.add({text(f, "functionName"), text(f, "runtime"), gpuText(f), text(f, "cpu"),
+               formatMegabytes(number(f, "memorySize")), text(f, "instanceConcurrency"),
+               text(f, "lastModifiedTime")});
+  }
+  print(table.text());
+  return {};
+}
+
+Outcome<void> showFunction(Context& context, const std::string& name) {
+  Outcome<Json> function = context.client.get(functionPath(name), "GetFunction");
+  if (!function) return std::unexpected(function.error());
+  Outcome<boost::json::array> triggers =
+      collect(context.client, functionPath(name) + "/triggers", "ListTriggers", "triggers");
+  if (!triggers) return std::unexpected(triggers.error());
+  if (context.asJson()) {
+    printJson(JsonObject{{"function", std::move(*function)}, {"triggers", std::move(*triggers)}});
+  } else {
+    describeFunction(*function, *triggers);
+  }
+  return {};
+}
+
+Outcome<void> removeFunction(Context& context, const std::string& name) {
+  std::string all = functionPath(name) + "/triggers";
+  Outcome<boost::json::array> triggers = collect(context.client, all, "ListTriggers", "triggers");
+  if (!triggers) return std::unexpected(triggers.error());
+  for (const Json& trigger : *triggers) {
+    ApiRequest request;
+    request.method = "DELETE";
+    request.path = all + "/" + percentEncode(text(trigger, "triggerName"));
+    request.action = "DeleteTrigger";
+    Outcome<Json> done = context.client.json(request);
+    if (!done) return std::unexpected(done.error());
+  }
+  ApiRequest request;
+  request.method = "DELETE";
+  request.path = functionPath(name);
+  request.action = "DeleteFunction";
+  Outcome<Json> done = context.client.json(request);
+  if (!done) return std::unexpected(done.error());
+  if (context.asJson()) {
+    printJson(JsonObject{{"removed", name}});
+  } else {
+    printLine(name + " removed");
+  }
+  return {};
+}
+
+}  // namespace okibi::cli

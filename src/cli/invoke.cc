@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/encoding.h"
+#include "base/limits.h"
+#include "cli/commands.h"
+#include "cli/files.h"
+#include "cli/numbers.h"
+
+namespace okibi::cli {
+
+namespace {
+
+constexpr Bytes kBodyLimit = Bytes::mib(32);
+// A function may run for a day; the daemon's own limits end a call earlier.
+constexpr Duration kPatience = 25h;
+
+Result<std::string> readBody(const InvokeOptions& options) {
+  if (!options.file.empty()) return readFile(options.file, kBodyLimit);
+  if (options.hasData) {
+    if (options.data.starts_with('@')) return readFile(options.data.substr(1), kBodyLimit);
+    return options.data;
+  }
+  if (inputIsPiped()) return readFile("-", kBodyLimit);
+  return std::string();
+}
+
+std::string phasesText(const Json& phases) {
+  std::string out;
+  for (std::string_view name : {"schedule", "image", "sandbox", "app", "init"}) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name,
+                       formatMilliseconds(number(phases, std::string(name) + "Ms")));
+  }
+  return out;
+}
+
+std::string startText(const Json& record) {
+  std::string reason = text(record, "reason");
+  std::string kind = isTrue(record, "cold")     ? "cold start"
+                     : isTrue(record, "thawed") ? "warm (thawed)"
+                                                : "warm";
+  return reason.empty() ? kind : kind + ": " + reason;
+}
+
+void describeRecord(const Json& record) {
+  note("start        " + startText(record));
+  if (isTrue(record, "cold")) note("phases       " + phasesText(member(record, "phases")));
+  note(fmt::format("duration     {} in the function, {} in all",
+                   formatMilliseconds(number(record, "requestMs")),
+                   formatMilliseconds(number(record, "totalMs"))));
+  note("GPU billed   " + formatMilliseconds(number(record, "gpuBilledMs")));
+  note("cost         " + formatMoney(number(record, "cost"), text(record, "currency")));
+}
+
+Json findRecord(Context& context, const std::string& requestId) {
+  if (requestId.empty()) return Json();
+  Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/invocations",
+                                            "ListOkibiInvocations", {{"requestId", requestId}});
+  if (!answer) return Json();
+  const boost::json::array& found = items(*answer, "invocations");
+  return found.empty() ? Json() : found.front();
+}
+
+void describeAnswer(const ApiAnswer& answer, const Json& record) {
+  note("request id   " + answer.header("x-fc-request-id"));
+  note("instance     " + answer.header("x-fc-instance-id"));
+  if (!record.is_null()) {
+    describeRecord(record);
+  } else if (std::string timing = answer.header("server-timing"); !timing.empty()) {
+    note("timing       " + timing);
+  }
+  std::optional<std::string> log = fromBase64(answer.header("x-fc-log-result"));
+  if (log && !log->empty()) note("log tail\n" + *log);
+}
+
+Outcome<void> deliver(Context& context, const ApiAnswer& answer, const InvokeOptions& options,
+                      const Json& record) {
+  if (!options.output.empty()) {
+    Result<void> done = writeFile(options.output, answer.body);
+    if (!done) return std::unexpected(localFailure(done.error()));
+  }
+  if (context.asJson()) {
+    JsonObject out{{"requestId", answer.header("x-fc-request-id")},
+                   {"instanceId", answer.header("x-fc-instance-id")},
+                   {"errorType", answer.header("x-fc-error-type")},
+                   {"bodyBase64", toBase64(answer.body)}};
+    if (!record.is_null()) out["invocation"] = record;
+    printJson(out);
+    return {};
+  }
+  if (!options.output.empty()) return {};
+  print(answer.body);
+  if (::isatty(STDOUT_FILENO) && !answer.body.empty() && !answer.body.ends_with('\n')) print("\n");
+  return {};
+}
+
+}  // namespace
+
+Outcome<void> invoke(Context& context, const InvokeOptions& options) {
+  Result<std::string> body = readBody(options);
+  if (!body) return std::unexpected(localFailure(body.error()));
+  ApiRequest request;
+  request.method = "POST";
+  request.path = functionPath(options.name) + "/invocations";
+  request.query = {{"qualifier", options.qualifier}};
+  request.action = "InvokeFunction";
+  request.body = std::move(*body);
+  request.contentType = "application/octet-stream";
+  request.headers = {{"x-fc-invocation-type", "Sync"}, {"x-fc-log-type", "Tail"}};
+  request.patience = kPatience;
+  Outcome<ApiAnswer> answer = context.client.exchange(request);
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->status >= 300) return std::unexpected(answerFailure(*answer));
+  Json record;
+  if (options.verbose || context.asJson()) {
+    record = findRecord(context, answer->header("x-fc-request-id"));
+  }
+  Outcome<void> delivered = deliver(context, *answer, options, record);
+  if (!delivered) return delivered;
+  if (options.verbose) describeAnswer(*answer, record);
+  std::string errorType = answer->header("x-fc-error-type");
+  if (errorType.empty()) return {};
+  return std::unexpected(Failure{.exit = Exit::Failed,
+                                 .code = errorType,
+                                 .message = "the function failed; its answer is above",
+                                 .requestId = answer->header("x-fc-request-id"),
+                                 .remedy = "`okibi logs " + options.name + "` shows its output"});
+}
+
+}  // namespace okibi::cli
