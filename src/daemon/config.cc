@@ -1,0 +1,124 @@
+#include "daemon/config.h"
+
+#include <array>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "base/encoding.h"
+#include "net/address.h"
+
+namespace okibi::daemon {
+namespace {
+
+struct Key {
+  std::string_view name;
+  std::function<void(Config&, const YAML::Node&)> set;
+};
+
+const std::array<Key, 11>& keys() {
+  static const std::array<Key, 11> kKeys{{
+      {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
+      {"stateDir", [](Config& c, const YAML::Node& n) { c.stateDirectory = n.as<std::string>(); }},
+      {"simulatedCards",
+       [](Config& c, const YAML::Node& n) { c.simulatedCards = n.as<std::string>(); }},
+      {"prices", [](Config& c, const YAML::Node& n) { c.priceFile = n.as<std::string>(); }},
+      {"insecureNoAuth",
+       [](Config& c, const YAML::Node& n) {
+         c.authentication = n.as<bool>() ? Authentication::None : Authentication::Signature;
+       }},
+      {"account", [](Config& c, const YAML::Node& n) { c.account = n.as<std::string>(); }},
+      {"region", [](Config& c, const YAML::Node& n) { c.region = n.as<std::string>(); }},
+      {"queueDeadlineSeconds",
+       [](Config& c, const YAML::Node& n) { c.queueDeadline = Seconds(n.as<std::int64_t>()); }},
+      {"drainSeconds",
+       [](Config& c, const YAML::Node& n) { c.drainDeadline = Seconds(n.as<std::int64_t>()); }},
+      {"logLevel", [](Config& c, const YAML::Node& n) { c.logLevel = n.as<std::string>(); }},
+      {"launcher", [](Config& c, const YAML::Node& n) { c.launcher = n.as<std::string>(); }},
+  }};
+  return kKeys;
+}
+
+std::string_view nearest(std::string_view name) {
+  std::string_view best = keys().front().name;
+  for (const Key& key : keys()) {
+    if (editDistance(name, key.name) < editDistance(name, best)) best = key.name;
+  }
+  return best;
+}
+
+Result<void> applyNode(Config& config, const YAML::Node& root) {
+  if (root.IsNull()) return {};
+  if (!root.IsMap()) return fail(ErrorKind::Invalid, "configuration: is not a map of keys");
+  for (const auto& entry : root) {
+    const std::string name = entry.first.as<std::string>();
+    const int line = entry.first.Mark().line + 1;
+    const auto key = std::ranges::find(keys(), name, &Key::name);
+    if (key == keys().end()) {
+      return fail(ErrorKind::Invalid,
+                  fmt::format("configuration line {}: unknown key '{}'; did you mean "
+                              "'{}'?",
+                              line, name, nearest(name)));
+    }
+    try {
+      key->set(config, entry.second);
+    } catch (const YAML::Exception&) {
+      return fail(
+          ErrorKind::Invalid,
+          fmt::format("configuration line {}: {} has a value of the wrong kind", line, name));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> applyYaml(Config& config, const std::string& text) {
+  try {
+    return applyNode(config, YAML::Load(text));
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorKind::Invalid, fmt::format("configuration: {}", error.what()));
+  }
+}
+
+Result<void> applyYamlFile(Config& config, const std::filesystem::path& file) {
+  std::ifstream in(file);
+  if (!in)
+    return fail(ErrorKind::NotFound, fmt::format("configuration: cannot read {}", file.string()));
+  std::ostringstream text;
+  text << in.rdbuf();
+  auto applied = applyYaml(config, text.str());
+  if (!applied) return fail(withContext(applied.error(), file.string()));
+  return {};
+}
+
+Result<void> validate(const Config& config) {
+  auto address = net::SocketAddress::parse(config.listen);
+  if (!address) return fail(withContext(address.error(), "listen"));
+  if (config.authentication == Authentication::None && !address->isLoopback()) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("insecureNoAuth: is refused on {}; without signatures Okibi listens on "
+                            "loopback only",
+                            config.listen));
+  }
+  if (config.queueDeadline < Seconds(1) || config.queueDeadline > Seconds(3600)) {
+    return fail(ErrorKind::Invalid, fmt::format("queueDeadlineSeconds: {} is not in 1–3600",
+                                                config.queueDeadline.count()));
+  }
+  if (config.drainDeadline < Seconds(0) || config.drainDeadline > limits::kTimeoutMax) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("drainSeconds: {} is not in 0–{}", config.drainDeadline.count(),
+                            limits::kTimeoutMax.count()));
+  }
+  for (std::string_view level : {"debug", "info", "warning", "error"}) {
+    if (config.logLevel == level) return {};
+  }
+  return fail(
+      ErrorKind::Invalid,
+      fmt::format("logLevel: '{}' is not one of debug, info, warning, error", config.logLevel));
+}
+
+}  // namespace okibi::daemon

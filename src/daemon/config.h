@@ -1,0 +1,38 @@
+#pragma once
+// The daemon's configuration: one struct is the schema. A YAML file (--config) overwrites the
+// defaults, flags overwrite the file. Keys of the file are the names in the comments; unknown keys
+// are errors that suggest the nearest.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "model/function.h"
+
+namespace okibi::daemon {
+
+enum class Authentication { Signature, None };
+
+struct Config {
+  std::string listen = "127.0.0.1:7070";                      // listen
+  std::filesystem::path stateDirectory = "/var/lib/okibi";    // stateDir
+  std::string simulatedCards;                                 // simulatedCards: "fc.gpu.tesla.1=2"
+  std::filesystem::path priceFile;                            // prices: price book; empty: built in
+  Authentication authentication = Authentication::Signature;  // insecureNoAuth: true
+  std::string account = "1000000000000001";                   // account: of the first key
+  std::string region = "local";                               // region
+  Seconds queueDeadline = limits::kQueueDeadlineDefault;      // queueDeadlineSeconds: 1–3600
+  Seconds drainDeadline{30};                                  // drainSeconds: 0–86400
+  std::string logLevel = "info";   // logLevel: debug, info, warning, error
+  std::filesystem::path launcher;  // launcher: okibi-launcher; empty: beside this binary
+};
+
+// Overwrites `config` from YAML text. Invalid names line and key.
+Result<void> applyYaml(Config& config, const std::string& text);
+Result<void> applyYamlFile(Config& config, const std::filesystem::path& file);
+// The rules between values. Invalid.
+Result<void> validate(const Config& config);
+
+}  // namespace okibi::daemon

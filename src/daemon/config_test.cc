@@ -1,0 +1,44 @@
+#include "daemon/config.h"
+
+#include <gtest/gtest.h>
+
+namespace okibi::daemon {
+namespace {
+
+TEST(Config, FileOverwritesDefaults) {
+  Config config;
+  ASSERT_TRUE(applyYaml(config, "listen: 127.0.0.1:9000\nqueueDeadlineSeconds: 5\n"));
+  EXPECT_EQ(config.listen, "127.0.0.1:9000");
+  EXPECT_EQ(config.queueDeadline, Seconds(5));
+  EXPECT_EQ(config.region, "local");
+  EXPECT_TRUE(validate(config));
+}
+
+TEST(Config, UnknownKeySuggestsTheNearest) {
+  Config config;
+  const auto applied = applyYaml(config, "region: x\nlissten: 127.0.0.1:9000\n");
+  ASSERT_FALSE(applied);
+  EXPECT_NE(applied.error().message.find("line 2: unknown key 'lissten'; did you mean 'listen'"),
+            std::string::npos)
+      << applied.error().message;
+}
+
+TEST(Config, BadValuesAreNamed) {
+  Config config;
+  EXPECT_FALSE(applyYaml(config, "queueDeadlineSeconds: soon\n"));
+  EXPECT_FALSE(applyYaml(config, "- a\n"));
+  EXPECT_FALSE(applyYaml(config, "listen: [\n"));
+  config.listen = "nowhere";
+  EXPECT_EQ(validate(config).error().message.substr(0, 6), "listen");
+}
+
+TEST(Config, NoAuthIsRefusedOffLoopback) {
+  Config config;
+  config.authentication = Authentication::None;
+  EXPECT_TRUE(validate(config));
+  config.listen = "0.0.0.0:7070";
+  EXPECT_FALSE(validate(config));
+}
+
+}  // namespace
+}  // namespace okibi::daemon

@@ -1,0 +1,53 @@
+#include "daemon/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace okibi::daemon {
+
+std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
+  CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
+               "okibi serve");
+  std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher;
+  std::int64_t queue = -1, drain = -1;
+  bool noAuth = false;
+  app.add_option("--config", file, "configuration file (YAML); flags override it");
+  app.add_option("--listen", listen, "address (default 127.0.0.1:7070)");
+  app.add_option("--state-dir", stateDirectory,
+                 "where everything is kept (default /var/lib/okibi)");
+  app.add_option("--simulated-cards", cards, "cards on paper, e.g. fc.gpu.tesla.1=2");
+  app.add_option("--prices", prices, "price file (key = value)");
+  app.add_option("--account", account, "account id of the first access key");
+  app.add_option("--region", region, "region label (default local)");
+  app.add_option("--queue-deadline-seconds", queue, "longest wait for capacity (default 60)");
+  app.add_option("--drain-seconds", drain, "longest wait for requests at shutdown (default 30)");
+  app.add_option("--log-level", level, "debug, info, warning or error");
+  app.add_option("--launcher", launcher, "okibi-launcher (default: beside this program)");
+  app.add_flag("--insecure-no-auth", noAuth, "accept unsigned requests; loopback only");
+  try {
+    app.parse(argc - 1, argv + 1);
+  } catch (const CLI::ParseError& error) {
+    exitCode = app.exit(error) == 0 ? 0 : 2;
+    return std::nullopt;
+  }
+  Config config;
+  Result<void> ok = file.empty() ? Result<void>{} : applyYamlFile(config, file);
+  if (!listen.empty()) config.listen = listen;
+  if (!stateDirectory.empty()) config.stateDirectory = stateDirectory;
+  if (!cards.empty()) config.simulatedCards = cards;
+  if (!prices.empty()) config.priceFile = prices;
+  if (!account.empty()) config.account = account;
+  if (!region.empty()) config.region = region;
+  if (queue >= 0) config.queueDeadline = Seconds(queue);
+  if (drain >= 0) config.drainDeadline = Seconds(drain);
+  if (!level.empty()) config.logLevel = level;
+  if (!launcher.empty()) config.launcher = launcher;
+  if (noAuth) config.authentication = Authentication::None;
+  if (ok) ok = validate(config);
+  if (ok) return config;
+  fmt::print(stderr, "okibi serve: {}\n", ok.error().message);
+  exitCode = 2;
+  return std::nullopt;
+}
+
+}  // namespace okibi::daemon

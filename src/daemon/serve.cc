@@ -1,0 +1,238 @@
+#include "daemon/serve.h"
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <sys/sysinfo.h>
+
+#include "api/api.h"
+#include "auth/access_key.h"
+#include "auth/verifier.h"
+#include "base/log.h"
+#include "conductor/clock.h"
+#include "conductor/conductor.h"
+#include "conductor/error_answer.h"
+#include "daemon/flags.h"
+#include "gateway/gateway.h"
+#include "gpu/simulated_cards.h"
+#include "images/oci_image_store.h"
+#include "net/http_server.h"
+#include "runtime/native_runtime.h"
+#include "store/sqlite_state_store.h"
+#include "store/state_directory.h"
+
+namespace okibi::daemon {
+namespace {
+
+Result<ledger::PriceBook> readPrices(const std::filesystem::path& file) {
+  if (file.empty()) return ledger::PriceBook{};
+  std::ifstream in(file);
+  if (!in) return fail(ErrorKind::NotFound, fmt::format("prices: cannot read {}", file.string()));
+  std::ostringstream text;
+  text << in.rdbuf();
+  return ledger::parsePriceBook(text.str());
+}
+
+// At the very first start the account and its key are made, and the secret is shown this once.
+Result<void> ensureFirstKey(seams::StateStore& store, const Config& config) {
+  auto keys = store.accessKeys();
+  if (!keys) return fail(keys.error());
+  if (!keys->empty()) return {};
+  const WallTime now = conductor::wallNow();
+  auto accounts = store.accounts();
+  if (!accounts) return fail(accounts.error());
+  if (accounts->empty()) {
+    if (auto added = store.addAccount({config.account, now}); !added) return added;
+  }
+  const auth::AccessKey key = auth::makeAccessKey(config.account, auth::systemRandom());
+  if (auto added = store.addAccessKey({key.account, key.id, key.secret, now}); !added) return added;
+  fmt::print(
+      "Access key, shown this once:\n  Account ID:        {}\n  Access key ID:     {}\n"
+      "  Access key secret: {}\n",
+      key.account, key.id, key.secret);
+  std::fflush(stdout);
+  return {};
+}
+
+auth::KeyLookup keyLookup(seams::StateStore& store) {
+  // Keys change only at start: they are looked up in a copy, not in the database, per request.
+  std::map<std::string, auth::AccessKey, std::less<>> keys;
+  if (auto stored = store.accessKeys()) {
+    for (const auto& key : *stored) keys[key.id] = {key.id, key.secret, key.account};
+  }
+  return [keys = std::move(keys)](std::string_view id) -> std::optional<auth::AccessKey> {
+    const auto found = keys.find(id);
+    if (found == keys.end()) return std::nullopt;
+    return found->second;
+  };
+}
+
+std::filesystem::path launcherPath(const Config& config) {
+  if (!config.launcher.empty()) return config.launcher;
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "okibi-launcher";
+}
+
+void applyLogLevel(const std::string& level) {
+  if (level == "debug") log::setLevel(log::Level::Debug);
+  if (level == "warning") log::setLevel(log::Level::Warning);
+  if (level == "error") log::setLevel(log::Level::Error);
+}
+
+conductor::Settings settingsOf(const Config& config, std::vector<Card> cards) {
+  conductor::Settings settings;
+  settings.account = config.account;
+  settings.region = config.region;
+  settings.queueDeadline = config.queueDeadline;
+  settings.cards = std::move(cards);
+  settings.cpus = get_nprocs();
+  struct sysinfo info{};
+  sysinfo(&info);
+  settings.memory = Bytes(static_cast<std::int64_t>(info.totalram) * info.mem_unit);
+  return settings;
+}
+
+// Without signatures a page in a browser on this machine could reach the API by a name of its own
+// that resolves to loopback (DNS rebinding): Host must be loopback, Origin must not be a
+// stranger's.
+bool looksLikeRebinding(const net::RequestHead& head) {
+  const auto isLocal = [](std::string_view host) {
+    if (host.starts_with("http://")) host.remove_prefix(7);
+    host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
+    return host == "127.0.0.1" || host == "localhost" || host == "[::1]";
+  };
+  const auto origin = head.headers.get("origin");
+  return !isLocal(head.headers.getOr("host", "")) || (origin && !isLocal(*origin));
+}
+
+struct Doors {
+  gateway::Gateway& gateway;
+  api::Api& controlApi;
+  Authentication authentication;
+
+  net::Task<void> serve(net::Exchange& exchange) const {
+    const net::RequestHead& head = exchange.request();
+    const std::string requestId = gateway::makeRequestId();
+    const bool isApi = api::Api::owns(head);
+    if (authentication == Authentication::None && looksLikeRebinding(head)) {
+      const Error error{
+          ErrorKind::Denied,
+          "Host and Origin must be this machine's loopback while requests are unsigned",
+          "AccessDenied"};
+      co_await gateway::refuse(exchange, requestId, error);
+    } else if (gateway.owns(head)) {
+      co_await gateway.serve(exchange, requestId);
+    } else if (isApi) {
+      co_await controlApi.serve(exchange, requestId);
+    } else {
+      const Error error{ErrorKind::NotFound,
+                        fmt::format("'{}' against '{}' is not supported", head.path(), head.method),
+                        "PathNotSupported"};
+      co_await gateway::refuse(exchange, requestId, error);
+    }
+  }
+};
+
+net::FaultAnswer renderFault(net::HttpFault fault) {
+  const int status = net::statusOf(fault);
+  const Error error{ErrorKind::Invalid, std::string(net::toString(fault)), "InvalidArgument"};
+  net::FaultAnswer answer;
+  // Function Compute answers limits on heads with 400 (fact sheet 3.3).
+  answer.head.status = status == 431 || status == 414 ? 400 : status;
+  const std::string requestId = gateway::makeRequestId();
+  answer.head.headers.add("Content-Type", "application/json");
+  answer.head.headers.add("X-Fc-Request-Id", requestId);
+  answer.body = errorBody(requestId, error);
+  return answer;
+}
+
+net::Task<void> shutDown(net::Loop& loop, net::HttpServer& server, conductor::Conductor& conductor,
+                         images::OciImageStore& images, Duration within) {
+  log::info("draining", "deadline_s={}", std::chrono::duration_cast<Seconds>(within).count());
+  const Instant deadline = loop.now() + within;
+  // Listening ends first, so that nothing new comes while instances finish and go.
+  co_await server.drain(deadline);
+  co_await conductor.drain(std::max(deadline, loop.now() + std::chrono::seconds(8)));
+  images.shutdown();
+  loop.stop();
+}
+
+Result<void> run(const Config& config) {
+  auto cards = gpu::parseSimulatedCards(config.simulatedCards);
+  if (!cards) return fail(cards.error());
+  auto prices = readPrices(config.priceFile);
+  if (!prices) return fail(prices.error());
+  auto directory = store::StateDirectory::acquire(config.stateDirectory);
+  if (!directory) return fail(directory.error());
+  runtime::Options launching;
+  launching.launcherPath = launcherPath(config);
+  launching.stateDirectory = directory->path();
+  // Before any thread and before any secret is read: the launcher is privileged and inherits
+  // nothing.
+  auto launcher = runtime::spawnLauncher(launching);
+  if (!launcher) return fail(withContext(launcher.error(), "okibi-launcher"));
+  auto store = store::openStateStore(directory->databaseFile());
+  if (!store) return fail(store.error());
+  if (auto ok = ensureFirstKey(**store, config); !ok) return ok;
+  auto accounting = conductor::Accounting::open(directory->ledgerDirectory(), **store,
+                                                std::move(*prices), conductor::wallNow());
+  if (!accounting) return fail(accounting.error());
+  conductor::Catalog catalog(**store);
+  if (auto loaded = catalog.load(); !loaded) return loaded;
+
+  auto loop = std::make_unique<net::Loop>();
+  images::OciImageStore::Options imageOptions;
+  imageOptions.stateDirectory = directory->path();
+  auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
+  if (!images) return fail(images.error());
+  runtime::NativeRuntime runtime(*loop, std::move(*launcher), launching);
+  conductor::Conductor conductor(*loop, settingsOf(config, std::move(*cards)), catalog,
+                                 **accounting, **images, runtime);
+  auth::Verifier verifier(keyLookup(**store));
+  const bool open = config.authentication == Authentication::None;
+  gateway::Gateway gateway(conductor, verifier,
+                           {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, "/tmp"});
+  api::ApiOptions apiOptions;
+  apiOptions.auth = open ? api::ApiOptions::Auth::None : api::ApiOptions::Auth::Signature;
+  apiOptions.listenAddress = config.listen;
+  api::Api api(conductor, verifier, apiOptions);
+  const Doors doors{gateway, api, config.authentication};
+  net::HttpServerOptions serverOptions;
+  serverOptions.renderFault = renderFault;
+  net::HttpServer server(*loop, std::move(serverOptions),
+                         [&](net::Exchange& exchange) { return doors.serve(exchange); });
+  auto address = server.listen(*net::SocketAddress::parse(config.listen));
+  if (!address) return fail(withContext(address.error(), "listen " + config.listen));
+  fmt::print("listening on {}\n", address->toString());
+  std::fflush(stdout);
+  conductor.start();
+  enum class Phase { Running, Draining } phase = Phase::Running;
+  const auto onStop = [&] {
+    if (std::exchange(phase, Phase::Draining) == Phase::Draining) return;
+    loop->spawn(shutDown(*loop, server, conductor, **images, config.drainDeadline));
+  };
+  loop->onSignal(SIGTERM, onStop);
+  loop->onSignal(SIGINT, onStop);
+  loop->run();
+  loop.reset();  // waits for workers and drops what is left, before what it refers to goes
+  return {};
+}
+
+}  // namespace
+
+int serve(int argc, char** argv) {
+  int exitCode = 0;
+  const std::optional<Config> config = readFlags(argc, argv, exitCode);
+  if (!config) return exitCode;
+  applyLogLevel(config->logLevel);
+  std::signal(SIGPIPE, SIG_IGN);
+  if (auto ran = run(*config); !ran) {
+    fmt::print(stderr, "okibi serve: {}\n", ran.error().message);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace okibi::daemon

@@ -1,0 +1,105 @@
+#include "gateway/attempt.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "gateway/container_contract.h"
+
+namespace okibi::gateway {
+namespace {
+
+// A broken connection and the news of the crash behind it arrive in either order.
+constexpr Duration kNewsOfCrash = std::chrono::milliseconds(500);
+
+}  // namespace
+
+Attempt::~Attempt() {
+  if (settled_ == Settled::No && caller_ == Caller::There) {
+    (void)settle({.outcome = ledger::Outcome::SystemError,
+                  .status = 500,
+                  .errorType = "InternalServerError",
+                  .bytesIn = {},
+                  .bytesOut = {}});
+  }
+  finish();
+}
+
+net::Task<Result<net::HttpConnection*>> Attempt::reach() {
+  Result<void> admitted = co_await conductor_.admitted(invocation_);
+  if (!admitted) co_return fail(std::move(admitted.error()));
+  auto connection = co_await conductor_.connect(invocation_);
+  if (!connection) co_return fail(co_await explainBreak(std::move(connection.error())));
+  connection_ = std::move(*connection);
+  if (caller_ == Caller::Gone) co_return fail(ErrorKind::Cancelled, "the caller left");
+  co_return connection_.get();
+}
+
+net::Task<Result<net::WholeAnswer>> Attempt::call(const net::SpooledBody& body) {
+  auto connection = co_await reach();
+  if (!connection) co_return fail(std::move(connection.error()));
+  net::RequestHead head;
+  head.method = "POST";
+  head.target = "/invoke";
+  head.headers.add("Host", "127.0.0.1");
+  head.headers.add("Content-Type", "application/octet-stream");
+  const conductor::Settings& settings = conductor_.settings();
+  addContainerHeaders(
+      head.headers, *invocation_->revision,
+      {invocation_->revision->ref.account, settings.region, invocation_->requestId, "/invoke"});
+  auto answer = co_await net::call(conductor_.loop(), **connection, std::move(head), body,
+                                   limits::kSyncBody, deadline());
+  if (answer) {
+    went(planner::Outcome::Completed);
+    co_return answer;
+  }
+  if (answer.error().kind == ErrorKind::TimedOut) {
+    went(planner::Outcome::TimedOut);
+    co_return fail(timeoutError());
+  }
+  co_return fail(co_await explainBreak(std::move(answer.error())));
+}
+
+net::Task<Error> Attempt::explainBreak(Error error) {
+  if (caller_ == Caller::Gone) co_return Error{ErrorKind::Cancelled, "the caller left", ""};
+  auto lost = co_await invocation_->lost.wait(conductor_.loop().now() + kNewsOfCrash);
+  if (lost) co_return std::move(*lost);
+  if (error.code.empty()) error.code = "FunctionUnhandledError";
+  error.kind = ErrorKind::Unavailable;
+  error.message = "the instance broke the connection: " + error.message;
+  co_return error;
+}
+
+Instant Attempt::deadline() const {
+  return invocation_->dispatched.at + invocation_->revision->spec.timeout;
+}
+
+Error Attempt::timeoutError() const {
+  return {ErrorKind::TimedOut,
+          fmt::format("Function timed out after {} seconds",
+                      invocation_->revision->spec.timeout.count()),
+          "FunctionTimeoutError"};
+}
+
+void Attempt::callerLeft() {
+  if (caller_ == Caller::Gone || settled_ == Settled::Yes) return;
+  caller_ = Caller::Gone;
+  settled_ = Settled::Yes;
+  if (connection_) connection_->cancel();
+  conductor_.callerLeft(*invocation_);
+}
+
+Result<void> Attempt::settle(const conductor::Ending& ending) {
+  settled_ = Settled::Yes;
+  return conductor_.settle(*invocation_, ending);
+}
+
+void Attempt::finish() {
+  if (connection_) conductor_.giveBack(*invocation_, std::move(connection_));
+  conductor_.end(*invocation_, outcome_);
+}
+
+std::string Attempt::logTail() const {
+  return invocation_->instance->output.since(invocation_->outputMark);
+}
+
+}  // namespace okibi::gateway

@@ -1,0 +1,47 @@
+#include "gateway/container_contract.h"
+
+#include <array>
+
+#include "base/encoding.h"
+
+namespace okibi::gateway {
+namespace {
+
+bool isFunctionComputeHeader(std::string_view name) {
+  return name.size() >= 5 && equalsIgnoreCase(name.substr(0, 5), "x-fc-");
+}
+
+}  // namespace
+
+void addContainerHeaders(net::Headers& headers, const conductor::Revision& revision,
+                         const ContainerContext& context) {
+  const FunctionSpec& spec = revision.spec;
+  headers.add("x-fc-request-id", context.requestId);
+  headers.add("x-fc-function-name", spec.name);
+  // A handler is a user's text; one that is no header value stays out.
+  if (net::isFieldValue(spec.handler)) headers.add("x-fc-function-handler", spec.handler);
+  headers.add("x-fc-function-memory", std::to_string(spec.memory.wholeMib()));
+  headers.add("x-fc-region", context.region);
+  headers.add("x-fc-account-id", context.account);
+  headers.add("x-fc-qualifier", "LATEST");
+  headers.add("x-fc-version-id", "LATEST");
+  headers.add("x-fc-control-path", context.controlPath);
+}
+
+void dropForgedHeaders(net::Headers& headers) {
+  headers.removeIf(isFunctionComputeHeader);
+}
+
+void dropReservedHeaders(net::Headers& headers) {
+  static constexpr std::array<std::string_view, 6> kReserved{
+      "connection", "content-length", "date", "keep-alive", "server", "content-disposition"};
+  headers.removeIf([](std::string_view name) {
+    if (isFunctionComputeHeader(name)) return true;
+    for (std::string_view reserved : kReserved) {
+      if (equalsIgnoreCase(name, reserved)) return true;
+    }
+    return false;
+  });
+}
+
+}  // namespace okibi::gateway

@@ -1,0 +1,25 @@
+#pragma once
+// What the container is told and what is kept from callers: the header rules of fact
+// sheet 3.2, 3.3. Pure.
+
+#include <string>
+#include <string_view>
+
+#include "conductor/invocation.h"
+#include "net/http.h"
+
+namespace okibi::gateway {
+
+struct ContainerContext {
+  std::string account, region, requestId, controlPath;  // "/invoke", "/http-invoke"
+};
+
+// Adds the x-fc-* headers a container may rely on. REQUIRES: the caller's own x-fc-* are gone.
+void addContainerHeaders(net::Headers& headers, const conductor::Revision& revision,
+                         const ContainerContext& context);
+// A caller's headers: x-fc-* must not be forged.
+void dropForgedHeaders(net::Headers& headers);
+// A container's headers that do not pass through an HTTP trigger.
+void dropReservedHeaders(net::Headers& headers);
+
+}  // namespace okibi::gateway
