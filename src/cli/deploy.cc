@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/deploy_file.h"
 #include "cli/files.h"
-#include "net/loop.h"
+#include "cli/pause.h"
 
 namespace okibi::cli {
 
@@ -14,13 +14,6 @@ namespace {
 
 constexpr Duration kPollEvery = 200ms;
 constexpr Duration kPollAtMost = 40min;
-
-void pause(Duration time) {
-  net::Loop loop(1);
-  net::Timer timer(loop);
-  timer.schedule(loop.now() + time, [&] { loop.stop(); });
-  loop.run();
-}
 
 // The resource's JSON, nullopt when the daemon does not know it.
 Outcome<std::optional<Json>> find(Client& client, const std::string& path,
@@ -94,7 +87,7 @@ Outcome<Json> waitUntilSettled(Context& context, const std::string& name) {
     std::string progress = progressOf(*function);
     if (progress != shown && !context.asJson()) note(name + ": " + progress);
     shown = std::move(progress);
-    pause(kPollEvery);
+    pauseFor(kPollEvery);
   }
   return std::unexpected(Failure{.exit = Exit::Failed,
                                  .code = "TimedOut",

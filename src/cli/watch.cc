@@ -1,11 +1,14 @@
 // What the daemon is doing: instances, cards, usage, cold starts, logs.
 
 #include <algorithm>
+#include <cstdio>
 
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "cli/log_window.h"
 #include "cli/numbers.h"
+#include "cli/pause.h"
 #include "cli/table.h"
 
 namespace okibi::cli {
@@ -59,6 +62,11 @@ std::vector<std::string> coldRow(const Json& one) {
           text(one, "reason")};
 }
 
+std::string logLine(const Json& one) {
+  return fmt::format("{} {} {} {}", text(one, "time"), text(one, "instanceId"), text(one, "stream"),
+                     printable(text(one, "text")));
+}
+
 // How many of the recent calls were cold.
 std::string coldShare(const boost::json::array& invocations) {
   auto cold = std::ranges::count_if(invocations, [](const Json& i) { return isTrue(i, "cold"); });
@@ -71,19 +79,26 @@ std::string coldShare(const boost::json::array& invocations) {
 }  // namespace
 
 Outcome<void> showLogs(Context& context, const LogsOptions& options) {
-  Outcome<Json> answer =
-      own(context, "logs", "ListOkibiLogs",
-          {{"functionName", options.name}, {"limit", std::to_string(options.limit)}});
-  if (!answer) return std::unexpected(answer.error());
-  if (context.asJson()) {
-    printJson(*answer);
-    return {};
+  std::vector<std::string> shown;
+  while (true) {
+    Outcome<Json> answer =
+        own(context, "logs", "ListOkibiLogs",
+            {{"functionName", options.name}, {"limit", std::to_string(options.limit)}});
+    if (!answer) return std::unexpected(answer.error());
+    if (context.asJson() && !options.follow) {
+      printJson(*answer);
+      return {};
+    }
+    std::vector<std::string> lines;
+    for (const Json& one : items(*answer, "lines")) {
+      lines.push_back(context.asJson() ? boost::json::serialize(one) : logLine(one));
+    }
+    for (std::size_t i = countKnown(shown, lines); i < lines.size(); ++i) printLine(lines[i]);
+    if (!options.follow) return {};
+    std::fflush(stdout);
+    shown = std::move(lines);
+    pauseFor(500ms);
   }
-  for (const Json& one : items(*answer, "lines")) {
-    printLine(fmt::format("{} {} {} {}", text(one, "time"), text(one, "instanceId"),
-                          text(one, "stream"), printable(text(one, "text"))));
-  }
-  return {};
 }
 
 Outcome<void> showInstances(Context& context) {
