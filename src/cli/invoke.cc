@@ -52,10 +52,11 @@ void describeRecord(const Json& record) {
   note("cost         " + formatMoney(number(record, "cost"), text(record, "currency")));
 }
 
-Json findRecord(Context& context, const std::string& requestId) {
+Json findRecord(Context& context, const std::string& name, const std::string& requestId) {
   if (requestId.empty()) return Json();
-  Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/invocations",
-                                            "ListOkibiInvocations", {{"requestId", requestId}});
+  Outcome<Json> answer =
+      context.client.get(std::string(kOwnApi) + "/invocations", "ListOkibiInvocations",
+                         {{"functionName", name}, {"requestId", requestId}});
   if (!answer) return Json();
   const boost::json::array& found = items(*answer, "invocations");
   return found.empty() ? Json() : found.front();
@@ -113,7 +114,7 @@ Outcome<void> invoke(Context& context, const InvokeOptions& options) {
   if (answer->status >= 300) return std::unexpected(answerFailure(*answer));
   Json record;
   if (options.verbose || context.asJson()) {
-    record = findRecord(context, answer->header("x-fc-request-id"));
+    record = findRecord(context, options.name, answer->header("x-fc-request-id"));
   }
   Outcome<void> delivered = deliver(context, *answer, options, record);
   if (!delivered) return delivered;

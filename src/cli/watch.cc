@@ -59,6 +59,7 @@ std::vector<std::string> coldRow(const Json& one) {
           phase("initMs"),
           formatMilliseconds(number(one, "requestMs")),
           formatMilliseconds(number(one, "totalMs")),
+          text(one, "concurrentStarts"),
           text(one, "reason")};
 }
 
@@ -67,13 +68,46 @@ std::string logLine(const Json& one) {
                      printable(text(one, "text")));
 }
 
-// How many of the recent calls were cold.
+std::int64_t countCold(const boost::json::array& invocations) {
+  return std::ranges::count_if(invocations, [](const Json& i) { return isTrue(i, "cold"); });
+}
+
 std::string coldShare(const boost::json::array& invocations) {
-  auto cold = std::ranges::count_if(invocations, [](const Json& i) { return isTrue(i, "cold"); });
   if (invocations.empty()) return "no calls yet";
+  std::int64_t cold = countCold(invocations);
   return fmt::format(
       "{} of the last {} calls were cold ({})", cold, invocations.size(),
       formatPercent(static_cast<double>(cold) / static_cast<double>(invocations.size())));
+}
+
+Outcome<std::vector<std::string>> functionNames(Context& context) {
+  std::vector<std::string> names;
+  std::string next;
+  do {
+    Outcome<Json> page = context.client.get(std::string(kApi) + "/functions", "ListFunctions",
+                                            {{"limit", "100"}, {"nextToken", next}});
+    if (!page) return std::unexpected(page.error());
+    for (const Json& f : items(*page, "functions")) names.push_back(text(f, "functionName"));
+    next = text(*page, "nextToken");
+  } while (!next.empty());
+  return names;
+}
+
+// The daemon lists one function's calls at a time. Newest first.
+Outcome<boost::json::array> invocationsOf(Context& context, const std::vector<std::string>& names,
+                                          const Query& filter) {
+  boost::json::array all;
+  for (const std::string& name : names) {
+    Query query{{"functionName", name}, {"limit", "20"}};
+    query.insert(query.end(), filter.begin(), filter.end());
+    Outcome<Json> answer = own(context, "invocations", "ListOkibiInvocations", std::move(query));
+    if (!answer) return std::unexpected(answer.error());
+    for (const Json& one : items(*answer, "invocations")) all.push_back(one);
+  }
+  std::ranges::sort(all, [](const Json& a, const Json& b) {
+    return text(a, "startedTime") > text(b, "startedTime");
+  });
+  return all;
 }
 
 }  // namespace
@@ -167,21 +201,28 @@ Outcome<void> showUsage(Context& context, const std::string& name) {
 }
 
 Outcome<void> showColdStarts(Context& context, const std::string& name) {
-  Outcome<Json> cold = own(context, "invocations", "ListOkibiInvocations",
-                           {{"functionName", name}, {"coldOnly", "true"}, {"limit", "20"}});
+  std::vector<std::string> names{name};
+  if (name.empty()) {
+    Outcome<std::vector<std::string>> all = functionNames(context);
+    if (!all) return std::unexpected(all.error());
+    names = std::move(*all);
+  }
+  Outcome<boost::json::array> cold = invocationsOf(context, names, {{"coldOnly", "true"}});
   if (!cold) return std::unexpected(cold.error());
+  Outcome<boost::json::array> recent = invocationsOf(context, names, {});
+  if (!recent) return std::unexpected(recent.error());
   if (context.asJson()) {
-    printJson(*cold);
+    printJson(JsonObject{{"invocations", std::move(*cold)},
+                         {"recentCalls", recent->size()},
+                         {"recentColdCalls", countCold(*recent)}});
     return {};
   }
   Table table({left("TIME"), left("FUNCTION"), right("SCHEDULE"), right("IMAGE"), right("SANDBOX"),
-               right("APP"), right("INIT"), right("REQUEST"), right("TOTAL"), left("REASON")});
-  for (const Json& one : items(*cold, "invocations")) table.add(coldRow(one));
+               right("APP"), right("INIT"), right("REQUEST"), right("TOTAL"), right("AT ONCE"),
+               left("REASON")});
+  for (const Json& one : *cold) table.add(coldRow(one));
   print(table.text());
-  Outcome<Json> all = own(context, "invocations", "ListOkibiInvocations",
-                          {{"functionName", name}, {"limit", "100"}});
-  if (!all) return std::unexpected(all.error());
-  printLine(coldShare(items(*all, "invocations")));
+  printLine(coldShare(*recent));
   return {};
 }
 
