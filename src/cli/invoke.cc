@@ -1,3 +1,6 @@
+#include <cstdio>
+#include <optional>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -92,6 +95,7 @@ Outcome<void> deliver(Context& context, const ApiAnswer& answer, const InvokeOpt
   if (!options.output.empty()) return {};
   print(answer.body);
   if (::isatty(STDOUT_FILENO) && !answer.body.empty() && !answer.body.ends_with('\n')) print("\n");
+  std::fflush(stdout);
   return {};
 }
 
