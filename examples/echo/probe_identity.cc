@@ -78,7 +78,11 @@ JsonObject limits() {
 JsonObject attempts() {
   const int users = errnoInChild([] { return unshare(CLONE_NEWUSER); });
   const int mounts = errnoInChild([] { return unshare(CLONE_NEWNS); });
-  const int mounting = errnoInChild([] { return mount("none", "/tmp", "tmpfs", 0, nullptr); });
+  // A file system type that does not exist: the kernel asks for the right to mount first (EPERM)
+  // and only then for the type (ENODEV), so that a success is impossible and the machine stays as
+  // it is.
+  const int mounting =
+      errnoInChild([] { return mount("none", "/", "echo-no-such-type", 0, nullptr); });
   const int device = errnoInChild([] {
     return mknod("/tmp/echo-device", S_IFBLK | 0600, 0x0801) == 0 ? unlink("/tmp/echo-device") : -1;
   });
