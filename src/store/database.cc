@@ -1,5 +1,7 @@
 #include "store/database.h"
 
+#include <cerrno>
+
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -37,7 +39,12 @@ ErrorKind kindOf(int extended) {
 std::unexpected<Error> sqliteError(sqlite3* handle) {
   const int code = sqlite3_extended_errcode(handle);
   const char* file = sqlite3_db_filename(handle, "main");
-  const ErrorKind kind = kindOf(code);
+  ErrorKind kind = kindOf(code);
+  // A used-up disk quota or a file size limit reaches SQLite as an I/O error.
+  const int system = sqlite3_system_errno(handle);
+  if ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT || system == EFBIG)) {
+    kind = ErrorKind::Exhausted;
+  }
   std::string message =
       fmt::format("database {}: {}", file != nullptr ? file : "?", sqlite3_errmsg(handle));
   if (kind == ErrorKind::Exhausted) message += " (make room on the disk; nothing was changed)";

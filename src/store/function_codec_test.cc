@@ -1,0 +1,64 @@
+#include "store/function_codec.h"
+
+#include <gtest/gtest.h>
+
+#include "store/random_spec.h"
+
+namespace okibi::store {
+namespace {
+
+TEST(FunctionCodec, EverySpecComesBack) {
+  Random random(1);
+  for (int i = 0; i < 500; ++i) {
+    const FunctionSpec spec = randomSpec(random);
+    const auto back = decodeSpec(encodeSpec(spec));
+    ASSERT_TRUE(back) << back.error().message;
+    ASSERT_EQ(*back, spec) << encodeSpec(spec);
+  }
+}
+
+TEST(FunctionCodec, TriggersComeBack) {
+  for (const auto auth : {HttpAuth::Anonymous, HttpAuth::Function}) {
+    const HttpTriggerConfig config{auth, {"GET", "POST"}, auth == HttpAuth::Function};
+    const auto back = decodeHttpTrigger(encodeHttpTrigger(config));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, config);
+  }
+}
+
+TEST(FunctionCodec, BytesThatAreNoUtf8ComeBackToo) {
+  FunctionSpec spec;
+  spec.environment["K"] = "\xff\xfe";
+  const auto back = decodeSpec(encodeSpec(spec));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->environment, spec.environment);
+}
+
+TEST(FunctionCodec, WrongJsonIsRefusedByField) {
+  const std::string good = encodeSpec(FunctionSpec());
+  const auto broken = [&](std::string_view from, std::string_view to) {
+    std::string text = good;
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    const auto result = decodeSpec(text);
+    return result ? std::string("accepted") : result.error().message;
+  };
+  EXPECT_NE(broken("\"concurrency\":1", "\"concurrency\":\"1\"").find("concurrency"),
+            std::string::npos);
+  EXPECT_NE(broken("\"concurrency\":1", "\"concurrency\":9999999999").find("smaller"),
+            std::string::npos);
+  EXPECT_NE(broken("\"port\":9000,", "").find("container.port: missing"), std::string::npos);
+  EXPECT_NE(broken("\"port\":9000,", "\"port\":9000,\"extra\":1,").find("unknown members"),
+            std::string::npos);
+  EXPECT_NE(broken("\"onDemand\":true", "\"onDemand\":1").find("onDemand"), std::string::npos);
+  EXPECT_NE(broken("\"environment\":{}", "\"environment\":[]").find("environment"),
+            std::string::npos);
+  for (const char* text : {"", "[]", "null", "{", "{}"}) {
+    EXPECT_EQ(decodeSpec(text).error().kind, ErrorKind::Invalid) << text;
+  }
+  EXPECT_FALSE(decodeHttpTrigger(R"({"auth":"jwt","methods":[],"internetDisabled":false})"));
+}
+
+}  // namespace
+}  // namespace okibi::store

@@ -1,0 +1,85 @@
+#pragma once
+// Random functions with every field set to something, for tests.
+
+#include <string>
+
+#include "base/random.h"
+#include "model/function.h"
+
+namespace okibi::store {
+
+inline std::string randomText(Random& random) {
+  static const std::string pieces[] = {"a", "Z9", " ",  "\"",   "\\", "\n",
+                                       "{", "é",  "中", "\x01", "/"};
+  std::string text;
+  for (auto n = random.between(0, 8); n > 0; --n) text += pieces[random.between(0, 10)];
+  return text;
+}
+
+inline std::vector<std::string> randomTexts(Random& random) {
+  std::vector<std::string> texts(static_cast<std::size_t>(random.between(0, 3)));
+  for (auto& text : texts) text = randomText(random);
+  return texts;
+}
+
+inline Hook randomHook(Random& random) {
+  return {randomText(random), randomTexts(random), Seconds(random.between(0, 300))};
+}
+
+inline FunctionSpec randomSpec(Random& random) {
+  FunctionSpec spec;
+  spec.name = randomText(random);
+  spec.handler = randomText(random);
+  spec.runtime = randomText(random);
+  spec.description = randomText(random);
+  spec.cpu = MilliCpu{static_cast<int>(random.between(0, 64000))};
+  spec.memory = Bytes(random.between(0, INT64_MAX - 1));
+  spec.disk = Bytes(random.between(0, 1 << 30));
+  if (random.chance(0.5)) spec.gpu = GpuConfig{randomText(random), Bytes::gib(4)};
+  spec.concurrency = static_cast<int>(random.between(1, 200));
+  spec.timeout = Seconds(random.between(1, 86400));
+  spec.idleTimeout = Seconds(random.between(1, 3600));
+  spec.onDemand = random.chance(0.5);
+  spec.internetAccess = random.chance(0.5);
+  spec.container.image = randomText(random);
+  spec.container.port = static_cast<int>(random.between(1, 65535));
+  spec.container.entrypoint = randomTexts(random);
+  spec.container.command = randomTexts(random);
+  if (random.chance(0.5)) {
+    spec.container.healthCheck = HealthCheck{
+        randomText(random), Seconds(1), Seconds(2), Seconds(random.between(1, 9)), 4, 5};
+  }
+  if (random.chance(0.5)) {
+    spec.container.registryAuth = RegistryAuth{randomText(random), randomText(random)};
+  }
+  spec.initializer = randomHook(random);
+  spec.preStop = randomHook(random);
+  for (auto n = random.between(0, 3); n > 0; --n) {
+    spec.environment[randomText(random)] = randomText(random);
+    spec.tags[randomText(random)] = randomText(random);
+  }
+  spec.inertFields = randomText(random);
+  return spec;
+}
+
+inline Function randomFunction(Random& random, FunctionRef ref) {
+  Function function;
+  function.ref = std::move(ref);
+  function.functionId = randomText(random);
+  function.spec = randomSpec(random);
+  function.state = static_cast<FunctionState>(random.between(0, 2));
+  function.stateReason = randomText(random);
+  function.stateReasonCode = randomText(random);
+  function.lastUpdate = static_cast<UpdateStatus>(random.between(0, 2));
+  function.lastUpdateReason = randomText(random);
+  function.lastUpdateReasonCode = randomText(random);
+  function.imageDigest = randomText(random);
+  function.revision = random.next() >> 1;
+  if (random.chance(0.5)) function.active = randomSpec(random);
+  function.activeRevision = random.next() >> 1;
+  function.created = WallTime(std::chrono::milliseconds(random.between(0, 1LL << 42)));
+  function.modified = WallTime(std::chrono::milliseconds(random.between(0, 1LL << 42)));
+  return function;
+}
+
+}  // namespace okibi::store
