@@ -98,7 +98,7 @@ Reply jsonReply(const JsonObject& object, int status) {
   Reply reply;
   reply.status = status;
   reply.headers.emplace_back("Content-Type", "application/json");
-  reply.body = object.done();
+  reply.body = object.done() + '\n';
   return reply;
 }
 

@@ -3,8 +3,9 @@
 #include <optional>
 #include <string>
 
-#include "json.h"
 #include "reply.h"
+
+#include "common/json.h"
 
 namespace echo {
 

@@ -5,9 +5,21 @@
 #include <optional>
 #include <string>
 
-#include "http.h"
+#include "common/http.h"
+#include "common/json.h"
 
 namespace echo {
+
+using web::BodyDecoder;
+using web::containsToken;
+using web::equalsIgnoringCase;
+using web::Fields;
+using web::JsonArray;
+using web::JsonObject;
+using web::parseHead;
+using web::Progress;
+using web::reasonPhrase;
+using web::Request;
 
 // A part of a body that is made while it is sent.
 struct Piece {

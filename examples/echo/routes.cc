@@ -4,11 +4,12 @@
 #include <cstdlib>
 #include <memory>
 
-#include "json.h"
 #include "probe_support.h"
 #include "probes.h"
 #include "websocket.h"
 #include <unistd.h>
+
+#include "common/json.h"
 
 namespace echo {
 namespace {

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "http.h"
 #include "routes.h"
 #include "settings.h"
+
+#include "common/http.h"
 
 namespace echo {
 

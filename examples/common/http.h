@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace echo {
+namespace web {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
@@ -57,4 +57,4 @@ std::string_view reasonPhrase(int status);
 bool equalsIgnoringCase(std::string_view a, std::string_view b);
 bool containsToken(std::string_view list, std::string_view token);  // comma-separated, without case
 
-}  // namespace echo
+}  // namespace web

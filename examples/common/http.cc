@@ -1,9 +1,9 @@
-#include "http.h"
+#include "common/http.h"
 
 #include <algorithm>
 #include <charconv>
 
-namespace echo {
+namespace web {
 namespace {
 
 constexpr size_t kMaxHead = 64 * 1024;
@@ -207,4 +207,4 @@ bool containsToken(std::string_view list, std::string_view token) {
   return false;
 }
 
-}  // namespace echo
+}  // namespace web

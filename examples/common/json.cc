@@ -1,8 +1,8 @@
-#include "json.h"
+#include "common/json.h"
 
 #include <cstdio>
 
-namespace echo {
+namespace web {
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
@@ -10,6 +10,8 @@ std::string quoted(std::string_view text) {
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
+    } else if (c == '\n') {
+      out += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20) {
       char escape[8];
       snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
@@ -34,4 +36,4 @@ void JsonArray::addRaw(std::string_view json) {
   items_ += json;
 }
 
-}  // namespace echo
+}  // namespace web

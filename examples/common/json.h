@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace echo {
+namespace web {
 
 std::string quoted(std::string_view text);
 
@@ -17,7 +17,7 @@ class JsonObject {
     return addRaw(key, std::to_string(value));
   }
   JsonObject& addRaw(std::string_view key, std::string_view json);
-  std::string done() const { return "{" + members_ + "}\n"; }
+  std::string done() const { return "{" + members_ + "}"; }
 
  private:
   std::string members_;
@@ -33,4 +33,4 @@ class JsonArray {
   std::string items_;
 };
 
-}  // namespace echo
+}  // namespace web
