@@ -3,17 +3,20 @@
 
   make_image.py --out LAYOUT --layer ROOTFS_DIR_OR_TAR [--layer ...] [--entrypoint A --entrypoint B]
                 [--cmd ...] [--env K=V] [--workdir /] [--user 0:0] [--label K=V] [--port 9000]
-                [--tag latest] [--mtime SECONDS] [--level 6]
+                [--ref latest] [--arch amd64] [--mtime SECONDS] [--level 6]
 
 Each --layer is one layer, lowest first: a directory (packed with sorted names, numeric owners, hard
-links and extended attributes kept) or a plain tar (taken as it is). The same input gives the same digests. Times are kept,
-because Python trusts a .pyc only while its source's time is the one it recorded; --mtime sets them all.
+links and extended attributes kept) or a plain tar (taken as it is); --rootfs DIR and --tar FILE say
+the same and check which it is. The same input gives the same digests. Times are kept, because
+Python trusts a .pyc only while its source's time is the one it recorded; --mtime sets them all.
+The architecture is this machine's unless --arch says otherwise.
 The layout is written beside its final name and renamed, so that a broken run leaves no half image.
 """
 import argparse
 import hashlib
 import json
 import os
+import platform
 import shutil
 import stat
 import sys
@@ -164,20 +167,40 @@ def write_layout(options, out):
     return manifest["digest"], sum(layer.size for layer in layers)
 
 
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def existing_directory(path):
+    if not os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"'{path}' is not a directory")
+    return path
+
+
+def existing_file(path):
+    if not os.path.isfile(path):
+        raise argparse.ArgumentTypeError(f"'{path}' is not a file")
+    return path
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--layer", action="append", required=True)
+    parser.add_argument("--layer", action="append", default=[])
+    parser.add_argument("--rootfs", dest="layer", action="append", type=existing_directory)
+    parser.add_argument("--tar", dest="layer", action="append", type=existing_file)
     for name in ("entrypoint", "cmd", "env", "label"):
         parser.add_argument("--" + name, action="append", default=[])
     for name in ("workdir", "user", "port"):
         parser.add_argument("--" + name, default="")
-    parser.add_argument("--arch", default="amd64")
-    parser.add_argument("--tag", default="latest")
+    machine = platform.machine()
+    parser.add_argument("--arch", default=ARCHITECTURES.get(machine, machine))
+    parser.add_argument("--ref", "--tag", dest="tag", default="latest")
     parser.add_argument("--mtime", type=int)
-    parser.add_argument("--level", type=int, default=6)
+    parser.add_argument("--level", type=int, default=6, choices=range(1, 10))
     options = parser.parse_args()
+    if not options.layer:
+        parser.error("name at least one --layer, --rootfs or --tar")
     for item in options.env + options.label:
         if "=" not in item:
             parser.error(f"'{item}' is not of the form NAME=VALUE")
