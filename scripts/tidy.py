@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "auth": "model base",
     "net": "base",
     "sim": "planner ledger model base",
-    "seams": "net/task.h model base",
+    "seams": "net/task.h net/fd.h model base",
     "runtime": "seams net model base",
     "images": "seams net model base",
     "gpu": "seams net model base",
@@ -44,10 +44,12 @@ TEXT_NAMES = {".cc", ".h", ".c", ".py", ".sh", ".md", ".txt", ".cmake", ".yaml",
 CLOCK = re.compile(r"\b(system_clock|steady_clock|high_resolution_clock)::now\b"
                    r"|(?<![\w.>])(clock_gettime|gettimeofday|timespec_get)\s*\("
                    r"|(?<![\w.>])time\s*\(\s*(nullptr|NULL|0)\s*\)")
-CLOCK_OWNERS = ("src/conductor/real_clock", "src/net/loop", "src/base/log", "launcher/")
+# The conductor owns the civil clock of the daemon; the CLI dates its signatures; a loop and a log need one.
+CLOCK_OWNERS = ("src/conductor/clock", "src/cli/wall_clock", "src/net/loop", "src/base/log", "launcher/")
 # The loop's own sleep is a member: `loop.sleep(...)` and its definition do not match.
 SLEEP = re.compile(r"(?<![\w.>:])(::)?(std::this_thread::)?(sleep|usleep|nanosleep|sleep_for|sleep_until)\s*\(")
-SLEEP_OWNERS = ("src/net/loop",)
+# The freezer is confirmed by re-reading within microseconds: the kernel delays its notification by 10 ms.
+SLEEP_OWNERS = ("src/net/loop", "launcher/cgroup", "src/runtime/native_runtime")
 RANDOM = re.compile(r"(?<![\w.>])(std::)?s?rand\s*\(|\brandom_device\b")
 RANDOM_OWNERS = ("src/base/random",)
 JSON_ROOMS = ("api", "store", "cli", "images")
@@ -172,6 +174,8 @@ def check_sizes(source: Source):
     lines = source.text.count("\n")
     if lines > MAX_FILE:
         yield 1, f"{lines} lines, at most {MAX_FILE}"
+    if source.path.name.startswith("testing_"):
+        return  # tables of test data are as long as their data
     longest = {}
     for first, last in functions(source.code):
         longest[first] = max(last, longest.get(first, 0))

@@ -3,9 +3,9 @@
 // programmer errors and impossible states only; what the network, a disk or a user can cause is a
 // Result (docs/errors.md).
 
-#include <fmt/core.h>
-
 #include <string>
+
+#include <fmt/core.h>
 
 namespace okibi {
 
@@ -14,9 +14,9 @@ namespace okibi {
 
 }  // namespace okibi
 
-#define OKIBI_CHECK(condition, ...)                                                      \
-  do {                                                                                   \
-    if (!(condition)) [[unlikely]] {                                                     \
+#define OKIBI_CHECK(condition, ...)                                                        \
+  do {                                                                                     \
+    if (!(condition)) [[unlikely]] {                                                       \
       ::okibi::checkFailed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
-    }                                                                                    \
+    }                                                                                      \
   } while (false)

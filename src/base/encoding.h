@@ -12,8 +12,8 @@
 
 namespace okibi {
 
-std::string toHex(std::span<const std::uint8_t> bytes);  // lower case
-std::string toBase64(std::string_view bytes);            // with padding
+std::string toHex(std::span<const std::uint8_t> bytes);        // lower case
+std::string toBase64(std::string_view bytes);                  // with padding
 std::optional<std::string> fromBase64(std::string_view text);  // strict alphabet and padding
 
 // RFC 3986: everything but unreserved characters becomes %XX (upper-case hex).
@@ -22,8 +22,8 @@ std::string percentEncode(std::string_view text);
 std::optional<std::string> percentDecode(std::string_view text);
 
 std::vector<std::string_view> split(std::string_view text, char separator);
-std::string_view trim(std::string_view text);  // spaces and tabs
-std::string toLower(std::string_view text);    // ASCII only
+std::string_view trim(std::string_view text);                   // spaces and tabs
+std::string toLower(std::string_view text);                     // ASCII only
 bool equalsIgnoreCase(std::string_view a, std::string_view b);  // ASCII only
 
 // "2026-11-24T22:31:07Z"; formatIso8601Milliseconds adds ".123".

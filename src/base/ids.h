@@ -1,6 +1,6 @@
 #pragma once
-// Ids as types: an InstanceId cannot be passed where an InvocationId is meant. Numbers are internal to
-// one daemon run; what the outside sees are names ("c-…", "1-…") kept beside them.
+// Ids as types: an InstanceId cannot be passed where an InvocationId is meant. Numbers are internal
+// to one daemon run; what the outside sees are names ("c-…", "1-…") kept beside them.
 
 #include <compare>
 #include <cstdint>
@@ -21,10 +21,10 @@ class Id {
   std::uint64_t value_ = 0;  // 0: none
 };
 
-using FunctionKey = Id<struct FunctionTag>;      // one deployed revision of a function (spec is fixed)
-using InstanceId = Id<struct InstanceTag>;       // one sandbox
-using InvocationId = Id<struct InvocationTag>;   // one request
-using CardId = Id<struct CardTag>;               // one physical or simulated GPU
+using FunctionKey = Id<struct FunctionTag>;  // one deployed revision of a function (spec is fixed)
+using InstanceId = Id<struct InstanceTag>;   // one sandbox
+using InvocationId = Id<struct InvocationTag>;  // one request
+using CardId = Id<struct CardTag>;              // one physical or simulated GPU
 
 }  // namespace okibi
 

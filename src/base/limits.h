@@ -10,15 +10,15 @@
 namespace okibi::limits {
 
 // Requests (Function Compute limits on invocations)
-inline constexpr Bytes kRequestHeaders = Bytes::kib(8);    // keys and values together
-inline constexpr Bytes kRequestTarget = Bytes::kib(4);     // path with query
-inline constexpr Bytes kResponseHeaders = Bytes::kib(8);   // from the container
-inline constexpr Bytes kSyncBody = Bytes::mib(32);         // request body, also an API answer's body
-inline constexpr Bytes kApiBody = Bytes::mib(1);           // JSON of the control API
-inline constexpr Bytes kSpoolMemory = Bytes::kib(256);     // a spooled body beyond this goes to a file
+inline constexpr Bytes kRequestHeaders = Bytes::kib(8);   // keys and values together
+inline constexpr Bytes kRequestTarget = Bytes::kib(4);    // path with query
+inline constexpr Bytes kResponseHeaders = Bytes::kib(8);  // from the container
+inline constexpr Bytes kSyncBody = Bytes::mib(32);        // request body, also an API answer's body
+inline constexpr Bytes kApiBody = Bytes::mib(1);          // JSON of the control API
+inline constexpr Bytes kSpoolMemory = Bytes::kib(256);  // a spooled body beyond this goes to a file
 inline constexpr Bytes kLogLine = Bytes::kib(32);
-inline constexpr Bytes kLogTail = Bytes::kib(4);           // X-Fc-Log-Result
-inline constexpr Bytes kLogKept = Bytes::mib(1);           // per function, in memory, for `okibi logs`
+inline constexpr Bytes kLogTail = Bytes::kib(4);  // X-Fc-Log-Result
+inline constexpr Bytes kLogKept = Bytes::mib(1);  // per function, in memory, for `okibi logs`
 
 // Functions
 inline constexpr std::size_t kFunctionNameLength = 64;
@@ -33,8 +33,8 @@ inline constexpr int kTriggersPerFunction = 50;
 
 // Instances
 inline constexpr Duration kFreezeAfterIdle = std::chrono::seconds(1);
-inline constexpr int kCardQuota = 30;        // GPU instances per account and region
-inline constexpr int kInstanceQuota = 300;   // instances per account and region
+inline constexpr int kCardQuota = 30;       // GPU instances per account and region
+inline constexpr int kInstanceQuota = 300;  // instances per account and region
 inline constexpr std::size_t kQueuePerFunction = 10'000;
 inline constexpr std::chrono::seconds kQueueDeadlineDefault{60};
 inline constexpr int kPidsPerInstance = 1024;

@@ -17,17 +17,23 @@ spdlog::logger& logger() {
 
 spdlog::level::level_enum translate(Level level) {
   switch (level) {
-    case Level::Debug: return spdlog::level::debug;
-    case Level::Info: return spdlog::level::info;
-    case Level::Warning: return spdlog::level::warn;
-    case Level::Error: return spdlog::level::err;
+    case Level::Debug:
+      return spdlog::level::debug;
+    case Level::Info:
+      return spdlog::level::info;
+    case Level::Warning:
+      return spdlog::level::warn;
+    case Level::Error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
 
 }  // namespace
 
-void setLevel(Level level) { logger().set_level(translate(level)); }
+void setLevel(Level level) {
+  logger().set_level(translate(level));
+}
 
 void write(Level level, std::string_view event, std::string_view fields) {
   logger().log(translate(level), "{}{}{}", event, fields.empty() ? "" : " ", fields);

@@ -2,10 +2,10 @@
 // One log line: "event key=value …" on standard error. Levels as in spdlog.
 //   log::info("instance ready", "instance={} cold_ms={:.1f}", name, ms);
 
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace okibi::log {
 

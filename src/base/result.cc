@@ -6,15 +6,24 @@ namespace okibi {
 
 std::string_view toString(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::Invalid: return "Invalid";
-    case ErrorKind::Denied: return "Denied";
-    case ErrorKind::NotFound: return "NotFound";
-    case ErrorKind::AlreadyExists: return "AlreadyExists";
-    case ErrorKind::Exhausted: return "Exhausted";
-    case ErrorKind::Unavailable: return "Unavailable";
-    case ErrorKind::TimedOut: return "TimedOut";
-    case ErrorKind::Cancelled: return "Cancelled";
-    case ErrorKind::Internal: return "Internal";
+    case ErrorKind::Invalid:
+      return "Invalid";
+    case ErrorKind::Denied:
+      return "Denied";
+    case ErrorKind::NotFound:
+      return "NotFound";
+    case ErrorKind::AlreadyExists:
+      return "AlreadyExists";
+    case ErrorKind::Exhausted:
+      return "Exhausted";
+    case ErrorKind::Unavailable:
+      return "Unavailable";
+    case ErrorKind::TimedOut:
+      return "TimedOut";
+    case ErrorKind::Cancelled:
+      return "Cancelled";
+    case ErrorKind::Internal:
+      return "Internal";
   }
   return "Internal";
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Result<T>: a value or an Error. The only way an expected failure travels between rooms; exceptions do
-// not cross a room's public functions (docs/errors.md).
+// Result<T>: a value or an Error. The only way an expected failure travels between rooms;
+// exceptions do not cross a room's public functions (docs/errors.md).
 
 #include <expected>
 #include <string>
@@ -9,7 +9,8 @@
 
 namespace okibi {
 
-// What kind of failure it is, as far as a caller can act on it. Each maps to one HTTP status in api/.
+// What kind of failure it is, as far as a caller can act on it. Each maps to one HTTP status in
+// api/.
 enum class ErrorKind {
   Invalid,        // the caller's input breaks a rule; message names field, value and allowed range
   Denied,         // signature, key or policy refuses it
@@ -27,7 +28,8 @@ std::string_view toString(ErrorKind kind);
 struct Error {
   ErrorKind kind = ErrorKind::Internal;
   std::string message;
-  // Wire code when it is more exact than the kind (e.g. "FunctionNotFound"); empty: derived from kind.
+  // Wire code when it is more exact than the kind (e.g. "FunctionNotFound"); empty: derived from
+  // kind.
   std::string code;
 };
 
@@ -38,7 +40,9 @@ using Result = std::expected<T, Error>;
 inline std::unexpected<Error> fail(ErrorKind kind, std::string message, std::string code = {}) {
   return std::unexpected(Error{kind, std::move(message), std::move(code)});
 }
-inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 // An Error from errno: "what: strerror". Kind is Internal unless told otherwise.
 std::unexpected<Error> failErrno(std::string_view what, int error,

@@ -11,8 +11,8 @@ namespace okibi {
 using Duration = std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-// Monotonic time line of one process. It deliberately has no now(): only conductor/real_clock reads the
-// real clock, everything else is told the time.
+// Monotonic time line of one process. It deliberately has no now(): only conductor/real_clock reads
+// the real clock, everything else is told the time.
 struct Timeline {
   using duration = Duration;
   using rep = duration::rep;
@@ -44,8 +44,14 @@ class Bytes {
   constexpr auto operator<=>(const Bytes&) const = default;
   constexpr Bytes operator+(Bytes o) const { return Bytes(count_ + o.count_); }
   constexpr Bytes operator-(Bytes o) const { return Bytes(count_ - o.count_); }
-  constexpr Bytes& operator+=(Bytes o) { count_ += o.count_; return *this; }
-  constexpr Bytes& operator-=(Bytes o) { count_ -= o.count_; return *this; }
+  constexpr Bytes& operator+=(Bytes o) {
+    count_ += o.count_;
+    return *this;
+  }
+  constexpr Bytes& operator-=(Bytes o) {
+    count_ -= o.count_;
+    return *this;
+  }
 
  private:
   std::int64_t count_ = 0;
@@ -60,7 +66,10 @@ class Money {
   constexpr auto operator<=>(const Money&) const = default;
   constexpr Money operator+(Money o) const { return Money(micros_ + o.micros_); }
   constexpr Money operator-(Money o) const { return Money(micros_ - o.micros_); }
-  constexpr Money& operator+=(Money o) { micros_ += o.micros_; return *this; }
+  constexpr Money& operator+=(Money o) {
+    micros_ += o.micros_;
+    return *this;
+  }
 
  private:
   std::int64_t micros_ = 0;

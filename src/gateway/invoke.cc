@@ -98,6 +98,58 @@ std::string functionErrorBody(const Error& error) {
                      jsonQuote(error.message), jsonQuote(wireCode(error)));
 }
 
+// What a finished attempt is to the ledger, and the head and text of its answer.
+struct Verdict {
+  conductor::Ending ending;
+  net::ResponseHead head;
+  std::string text;  // body of a function error
+};
+
+Verdict judge(const Result<net::WholeAnswer>& answer, const conductor::Invocation& invocation) {
+  Verdict verdict;
+  conductor::Ending& ending = verdict.ending;
+  verdict.head.headers.add("Content-Type", "application/octet-stream");
+  if (answer) {
+    ending.bytesOut = answer->body.size();
+    if (answer->head.headers.getOr("x-fc-status", "200") == "200") return verdict;
+    verdict.head.headers.add("X-Fc-Error-Type", "InvocationError");
+    ending.outcome = ledger::Outcome::FunctionError;
+    ending.errorType = "InvocationError";
+    return verdict;
+  }
+  const Error& error = answer.error();
+  ending.errorType = wireCode(error);
+  if (!isFunctionError(error)) {
+    ending.status = httpStatus(error);
+    ending.outcome = invocation.instance ? ledger::Outcome::SystemError : ledger::Outcome::Refused;
+    return verdict;
+  }
+  const bool init = error.code == "InitializationError";
+  verdict.head.headers.add("X-Fc-Error-Type", init ? error.code : "UnhandledInvocationError");
+  verdict.text = functionErrorBody(error);
+  ending.outcome = ledger::Outcome::FunctionError;
+  ending.bytesOut = Bytes(static_cast<std::int64_t>(verdict.text.size()));
+  return verdict;
+}
+
+net::Task<void> sendBody(net::Exchange& exchange, net::ResponseHead head,
+                         const net::SpooledBody& body) {
+  head.contentLength = static_cast<std::uint64_t>(body.size().count());
+  exchange.respond(std::move(head));
+  net::SpooledBody::Reader reader(body);
+  for (;;) {
+    auto piece = reader.next();
+    if (!piece) {
+      exchange.abort();
+      co_return;
+    }
+    if (piece->empty()) break;
+    if (auto written = co_await exchange.write(*piece); !written) co_return;
+  }
+  // The connection's own failure ends the exchange; nobody is left to be told.
+  (void)co_await exchange.finish();
+}
+
 }  // namespace
 
 net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
@@ -115,71 +167,33 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
   }
   Attempt attempt(conductor_, std::move(*arrived));
   exchange.onDisconnect([&] { attempt.callerLeft(); });
-  Result<net::WholeAnswer> answer = co_await attempt.call(event->body);
+  const Result<net::WholeAnswer> answer = co_await attempt.call(event->body);
   if (attempt.callerIsGone()) co_return;
   const conductor::Invocation& invocation = attempt.invocation();
-  net::ResponseHead head;
-  std::string text;
-  conductor::Ending ending;
-  ending.bytesIn = event->body.size();
-  if (answer) {
-    ending.bytesOut = answer->body.size();
-    const std::string_view status = answer->head.headers.getOr("x-fc-status", "200");
-    if (status != "200") {
-      head.headers.add("X-Fc-Error-Type", "InvocationError");
-      ending.outcome = ledger::Outcome::FunctionError;
-      ending.errorType = "InvocationError";
-    }
-  } else if (isFunctionError(answer.error())) {
-    const bool init = answer.error().code == "InitializationError";
-    ending.errorType = init ? "InitializationError" : wireCode(answer.error());
-    ending.outcome = ledger::Outcome::FunctionError;
-    head.headers.add("X-Fc-Error-Type", init ? "InitializationError" : "UnhandledInvocationError");
-    text = functionErrorBody(answer.error());
-    ending.bytesOut = Bytes(static_cast<std::int64_t>(text.size()));
-  } else {
-    ending.status = httpStatus(answer.error());
-    ending.errorType = wireCode(answer.error());
-    ending.outcome = invocation.instance ? ledger::Outcome::SystemError : ledger::Outcome::Refused;
-  }
-  if (auto settled = attempt.settle(ending); !settled) {
-    co_await refuse(exchange, requestId, settled.error());
+  Verdict verdict = judge(answer, invocation);
+  verdict.ending.bytesIn = event->body.size();
+  Result<void> outcome = attempt.settle(verdict.ending);
+  if (outcome && !answer && !isFunctionError(answer.error())) outcome = fail(answer.error());
+  if (!outcome) {
+    co_await refuse(exchange, requestId, outcome.error());
     co_return;
   }
-  if (!answer && !isFunctionError(answer.error())) {
-    co_await refuse(exchange, requestId, answer.error());
-    co_return;
-  }
-  head.headers.add("Content-Type", "application/octet-stream");
   if (invocation.instance) {
-    addInvocationHeaders(head.headers, invocation,
+    addInvocationHeaders(verdict.head.headers, invocation,
                          conductor_.loop().now() - invocation.dispatched.at);
-    const bool tail =
-        equalsIgnoreCase(exchange.request().headers.getOr("x-fc-log-type", "None"), "Tail");
-    if (tail && invocation.revision->spec.concurrency == 1) {
-      head.headers.add("X-Fc-Log-Result", toBase64(attempt.logTail()));
+    const auto logType = exchange.request().headers.getOr("x-fc-log-type", "None");
+    if (equalsIgnoreCase(logType, "Tail") && invocation.revision->spec.concurrency == 1) {
+      verdict.head.headers.add("X-Fc-Log-Result", toBase64(attempt.logTail()));
     }
   } else {
-    head.headers.add("X-Fc-Request-Id", requestId);
+    verdict.head.headers.add("X-Fc-Request-Id", requestId);
   }
   attempt.finish();
-  if (!answer) {
-    (void)co_await net::answer(exchange, std::move(head), text);
-    co_return;
+  if (answer) {
+    co_await sendBody(exchange, std::move(verdict.head), answer->body);
+  } else {
+    (void)co_await net::answer(exchange, std::move(verdict.head), verdict.text);
   }
-  head.contentLength = static_cast<std::uint64_t>(answer->body.size().count());
-  exchange.respond(std::move(head));
-  net::SpooledBody::Reader reader(answer->body);
-  for (;;) {
-    auto piece = reader.next();
-    if (!piece) {
-      exchange.abort();
-      co_return;
-    }
-    if (piece->empty()) break;
-    if (auto written = co_await exchange.write(*piece); !written) co_return;
-  }
-  (void)co_await exchange.finish();
 }
 
 }  // namespace okibi::gateway

@@ -1,7 +1,7 @@
 #pragma once
-// PriceBook: what usage costs. Prices are exact decimal numbers; an amount is computed from summed
-// usage and rounded once, half up, to a millionth of the currency: per bill line (bill()), whose
-// sum is the bill's total.
+// PriceBook: what usage costs. Prices are exact decimal numbers; an amount is computed from the
+// sums of one usage line (ledger/fold.h: function, day, card type, price) and rounded once, half
+// up, to a millionth of the currency. Totals are sums of lines, so that a printed table adds up.
 
 #include <cstdint>
 #include <map>
@@ -47,7 +47,7 @@ struct PriceBook {
 // type>, vcpu_second, memory_gb_second, million_calls, always_on_card_hour. Missing keys keep the
 // default above; Invalid names the line of an unknown or repeated key or a bad value.
 Result<PriceBook> parsePriceBook(std::string_view text);
-// The text of the default price book, with comments, for `--write-prices` and documentation.
+// The text of the default price book, with comments, for people to start from.
 std::string_view defaultPriceBookText();
 
 // `okibi estimate`: what a steady load would cost per day, before deploying anything.

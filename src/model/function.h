@@ -1,6 +1,6 @@
 #pragma once
-// A function: a container image plus its spec, and the state of its deployment. Values only; the rules
-// are in model/validation.h. Field names follow Function Compute (fact sheet 1.3, 1.4).
+// A function: a container image plus its spec, and the state of its deployment. Values only; the
+// rules are in model/validation.h. Field names follow Function Compute (fact sheet 1.3, 1.4).
 
 #include <chrono>
 #include <map>
@@ -44,7 +44,8 @@ struct ContainerConfig {
   bool operator==(const ContainerConfig&) const = default;
 };
 
-// Initializer or preStop: a request to the container (handler set) or a command inside it. Neither: off.
+// Initializer or preStop: a request to the container (handler set) or a command inside it. Neither:
+// off.
 struct Hook {
   std::string handler;
   std::vector<std::string> command;
@@ -87,8 +88,8 @@ struct FunctionRef {
   auto operator<=>(const FunctionRef&) const = default;
 };
 
-// A deployed function as the store keeps it. While an update is in progress `spec` is what was asked for
-// last and `active` what requests are served with.
+// A deployed function as the store keeps it. While an update is in progress `spec` is what was
+// asked for last and `active` what requests are served with.
 struct Function {
   FunctionRef ref;
   std::string functionId;
@@ -97,8 +98,8 @@ struct Function {
   std::string stateReason, stateReasonCode;
   UpdateStatus lastUpdate = UpdateStatus::InProgress;
   std::string lastUpdateReason, lastUpdateReasonCode;
-  std::string imageDigest;        // manifest digest of the active revision; empty until Active
-  std::uint64_t revision = 1;     // counts configurations; an instance belongs to one
+  std::string imageDigest;             // manifest digest of the active revision; empty until Active
+  std::uint64_t revision = 1;          // counts configurations; an instance belongs to one
   std::optional<FunctionSpec> active;  // what requests are served with; nullopt until first Active
   std::uint64_t activeRevision = 0;
   WallTime created{}, modified{};

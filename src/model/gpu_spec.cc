@@ -19,7 +19,9 @@ constexpr std::array<CardType, 9> kCardTypes{{
 
 }  // namespace
 
-std::span<const CardType> cardTypes() { return kCardTypes; }
+std::span<const CardType> cardTypes() {
+  return kCardTypes;
+}
 
 const CardType* findCardType(std::string_view name) {
   if (name == "g1") name = kCardTypes[0].name;

@@ -1,5 +1,6 @@
 #pragma once
-// GPU specifications: Function Compute's card types (fact sheet 4.1) and what one machine really has.
+// GPU specifications: Function Compute's card types (fact sheet 4.1) and what one machine really
+// has.
 
 #include <optional>
 #include <span>
@@ -14,15 +15,16 @@ namespace okibi {
 
 // A kind of card, as Function Compute names it.
 struct CardType {
-  std::string_view name;   // "fc.gpu.tesla.1"
-  Bytes memory;            // of one card
+  std::string_view name;  // "fc.gpu.tesla.1"
+  Bytes memory;           // of one card
   int maxCardsPerInstance;
 };
 
 std::span<const CardType> cardTypes();
 const CardType* findCardType(std::string_view name);  // nullptr: unknown; accepts the alias "g1"
 
-// What a function asks for: a slice of one card, by memory; the compute share follows in proportion.
+// What a function asks for: a slice of one card, by memory; the compute share follows in
+// proportion.
 struct GpuConfig {
   std::string type;
   Bytes memory;  // whole GiB, from 1

@@ -1,6 +1,6 @@
 #pragma once
-// A trigger: how requests reach a function from outside. HTTP triggers act; the config text is kept as
-// the client sent it (fact sheet 1.5, 3.7).
+// A trigger: how requests reach a function from outside. HTTP triggers act; the config text is kept
+// as the client sent it (fact sheet 1.5, 3.7).
 
 #include <cstdint>
 #include <string>

@@ -1,11 +1,11 @@
 #include "model/validation.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cctype>
 #include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/encoding.h"
 
@@ -29,19 +29,23 @@ bool isNameCharacter(char c) {
 
 Result<void> validateSizes(const FunctionSpec& spec, const MachineCapacity& machine) {
   if (spec.cpu.count < 50 || spec.cpu.count % 50 != 0 || spec.cpu.count > machine.cpus * 1000) {
-    return invalid(fmt::format("cpu: {} is not in 0.05–{} in steps of 0.05 (this machine has {} vCPU)",
-                               spec.cpu.count / 1000.0, machine.cpus, machine.cpus));
+    return invalid(
+        fmt::format("cpu: {} is not in 0.05–{} in steps of 0.05 (this machine has {} vCPU)",
+                    spec.cpu.count / 1000.0, machine.cpus, machine.cpus));
   }
   const auto mib = spec.memory.wholeMib();
   const auto most = std::min<std::int64_t>(machine.memory.wholeMib(), 256 * 1024) / 64 * 64;
   if (mib < 128 || mib % 64 != 0 || mib > most) {
-    return invalid(fmt::format("memorySize: {} MB is not in 128–{} MB in steps of 64 MB", mib, most));
+    return invalid(
+        fmt::format("memorySize: {} MB is not in 128–{} MB in steps of 64 MB", mib, most));
   }
   const auto disk = spec.disk.wholeMib();
   const bool tens = disk >= 10240 && disk <= 204800 && disk % 10240 == 0;
   if (disk != 512 && !tens) {
-    return invalid(fmt::format("diskSize: {} MB is neither 512 MB nor 10240–204800 MB in steps of "
-                               "10240 MB", disk));
+    return invalid(
+        fmt::format("diskSize: {} MB is neither 512 MB nor 10240–204800 MB in steps of "
+                    "10240 MB",
+                    disk));
   }
   return {};
 }
@@ -50,13 +54,17 @@ Result<void> validateGpu(const FunctionSpec& spec, const MachineCapacity& machin
   if (!spec.gpu) return {};
   const GpuConfig& gpu = *spec.gpu;
   if (spec.runtime != "custom-container") {
-    return invalid(fmt::format("runtime: '{}' cannot have a gpuConfig; GPU functions need runtime "
-                               "custom-container", spec.runtime));
+    return invalid(
+        fmt::format("runtime: '{}' cannot have a gpuConfig; GPU functions need runtime "
+                    "custom-container",
+                    spec.runtime));
   }
   const auto mib = gpu.memory.wholeMib();
   if (mib < 1024 || mib % 1024 != 0) {
-    return invalid(fmt::format("gpuConfig.gpuMemorySize: {} MB is not a multiple of 1024 MB from "
-                               "1024 MB", mib));
+    return invalid(
+        fmt::format("gpuConfig.gpuMemorySize: {} MB is not a multiple of 1024 MB from "
+                    "1024 MB",
+                    mib));
   }
   Bytes largest;
   for (const Card& card : machine.cards) {
@@ -115,8 +123,8 @@ Result<void> validateContainer(const FunctionSpec& spec) {
 Result<void> validateHook(std::string_view field, const Hook& hook, Seconds longest) {
   if (!hook.enabled()) return {};
   if (!hook.handler.empty() && !hook.command.empty()) {
-    return invalid(fmt::format("instanceLifecycleConfig.{}: handler and command exclude each other",
-                               field));
+    return invalid(
+        fmt::format("instanceLifecycleConfig.{}: handler and command exclude each other", field));
   }
   return inRange(fmt::format("instanceLifecycleConfig.{}.timeout", field), hook.timeout.count(),
                  Seconds::rep{1}, longest.count(), " s");
@@ -128,12 +136,14 @@ Result<void> validateEnvironment(const FunctionSpec& spec) {
     total += static_cast<std::int64_t>(key.size() + value.size());
     if (key.empty() || !std::isalpha(static_cast<unsigned char>(key[0])) ||
         key.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
-      return invalid(fmt::format("environmentVariables: the name '{}' must begin with a letter and "
-                                 "hold no '='", key));
+      return invalid(
+          fmt::format("environmentVariables: the name '{}' must begin with a letter and "
+                      "hold no '='",
+                      key));
     }
     if (key.starts_with("FC_")) {
-      return invalid(fmt::format("environmentVariables: '{}' is reserved (names beginning with FC_)",
-                                 key));
+      return invalid(
+          fmt::format("environmentVariables: '{}' is reserved (names beginning with FC_)", key));
     }
     if (value.find('\0') != std::string::npos) {
       return invalid(fmt::format("environmentVariables.{}: holds a NUL character", key));
@@ -153,8 +163,10 @@ Result<void> validateFunctionName(std::string_view name) {
                           std::ranges::all_of(name, isNameCharacter) && name[0] != '-' &&
                           !std::isdigit(static_cast<unsigned char>(name[0]));
   if (wellFormed) return {};
-  return invalid(fmt::format("functionName: '{}' must have 1–{} letters, digits, '_' or '-' and not "
-                             "begin with a digit or '-'", name, limits::kFunctionNameLength));
+  return invalid(
+      fmt::format("functionName: '{}' must have 1–{} letters, digits, '_' or '-' and not "
+                  "begin with a digit or '-'",
+                  name, limits::kFunctionNameLength));
 }
 
 Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) {
@@ -164,12 +176,19 @@ Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) 
   if (auto ok = validateContainer(spec); !ok) return ok;
   if (auto ok = validateSizes(spec, machine); !ok) return ok;
   if (auto ok = inRange("instanceConcurrency", spec.concurrency, limits::kConcurrencyMin,
-                        limits::kConcurrencyMax); !ok) return ok;
+                        limits::kConcurrencyMax);
+      !ok)
+    return ok;
   if (auto ok = inRange("timeout", spec.timeout.count(), limits::kTimeoutMin.count(),
-                        limits::kTimeoutMax.count(), " s"); !ok) return ok;
+                        limits::kTimeoutMax.count(), " s");
+      !ok)
+    return ok;
   if (auto ok = inRange("idleTimeout", spec.idleTimeout.count(), limits::kIdleTimeoutMin.count(),
-                        limits::kIdleTimeoutMax.count(), " s"); !ok) return ok;
-  if (auto ok = validateHook("initializer", spec.initializer, limits::kInitializerTimeoutMax); !ok) {
+                        limits::kIdleTimeoutMax.count(), " s");
+      !ok)
+    return ok;
+  if (auto ok = validateHook("initializer", spec.initializer, limits::kInitializerTimeoutMax);
+      !ok) {
     return ok;
   }
   if (!spec.preStop.command.empty()) {
@@ -182,8 +201,8 @@ Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) 
 Result<void> validate(const Trigger& trigger) {
   if (trigger.name.empty() || trigger.name.size() > 128 ||
       !std::ranges::all_of(trigger.name, isNameCharacter)) {
-    return invalid(fmt::format("triggerName: '{}' must have 1–128 letters, digits, '_' or '-'",
-                               trigger.name));
+    return invalid(
+        fmt::format("triggerName: '{}' must have 1–128 letters, digits, '_' or '-'", trigger.name));
   }
   if (trigger.type != "http") {
     return invalid(fmt::format("triggerType: '{}' is not offered; use http", trigger.type));

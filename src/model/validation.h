@@ -1,6 +1,6 @@
 #pragma once
-// The rules a function must keep to be deployed on this machine. Pure. Every refusal names field, value
-// and allowed range (kind Invalid).
+// The rules a function must keep to be deployed on this machine. Pure. Every refusal names field,
+// value and allowed range (kind Invalid).
 
 #include <optional>
 #include <span>

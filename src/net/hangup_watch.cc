@@ -1,11 +1,10 @@
-#include "net/hangup_watch.h"
-
 #include <array>
 #include <utility>
 
 #include <sys/epoll.h>
 
 #include "base/check.h"
+#include "net/hangup_watch_impl.h"
 
 namespace okibi::net {
 

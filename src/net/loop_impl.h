@@ -14,7 +14,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "base/units.h"
-#include "net/hangup_watch.h"
+#include "net/hangup_watch_impl.h"
 #include "net/loop.h"
 
 namespace okibi::net {

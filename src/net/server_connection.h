@@ -8,7 +8,7 @@
 #include <string>
 
 #include "net/exchange.h"
-#include "net/hangup_watch.h"
+#include "net/hangup_watch_impl.h"
 #include "net/http1.h"
 #include "net/http_server.h"
 #include "net/loop.h"

@@ -1,6 +1,6 @@
 #pragma once
-// ImageStore: images made present on this machine at deploy time, so that a cold start never waits for
-// a registry. Implemented by images/; the fake for tests is seams/fake_image_store.h.
+// ImageStore: images made present on this machine at deploy time, so that a cold start never waits
+// for a registry. Implemented by images/; the fake for tests is seams/fake_image_store.h.
 
 #include <filesystem>
 #include <functional>
@@ -25,11 +25,11 @@ struct ImageConfig {
 
 // An image that is complete on disk: every layer unpacked and durable.
 struct PreparedImage {
-  std::string reference;                       // as asked for
-  std::string digest;                          // "sha256:…" of the manifest
+  std::string reference;  // as asked for
+  std::string digest;     // "sha256:…" of the manifest
   ImageConfig config;
-  std::vector<std::filesystem::path> layers;   // unpacked layer directories, lowest first
-  Bytes size;                                  // of the unpacked layers
+  std::vector<std::filesystem::path> layers;  // unpacked layer directories, lowest first
+  Bytes size;                                 // of the unpacked layers
   WallTime pulled{};
 };
 
@@ -44,11 +44,11 @@ class ImageStore {
  public:
   virtual ~ImageStore() = default;
 
-  // Makes `reference` present: "host:port/name:tag" and "name@sha256:…" from a registry (plain HTTP for
-  // loopback hosts), "oci:/path/to/layout:ref" from a local OCI layout. A reference whose digest is here
-  // already costs one manifest request. Runs on worker threads; several may run at once.
-  // Errors: NotFound (no such image), Denied (private), Invalid (corrupt, wrong architecture, a layer
-  // that escapes), Exhausted (disk full), Unavailable (registry unreachable).
+  // Makes `reference` present: "host:port/name:tag" and "name@sha256:…" from a registry (plain HTTP
+  // for loopback hosts), "oci:/path/to/layout:ref" from a local OCI layout. A reference whose
+  // digest is here already costs one manifest request. Runs on worker threads; several may run at
+  // once. Errors: NotFound (no such image), Denied (private), Invalid (corrupt, wrong architecture,
+  // a layer that escapes), Exhausted (disk full), Unavailable (registry unreachable).
   virtual net::Task<Result<PreparedImage>> pull(std::string reference,
                                                 std::optional<RegistryAuth> auth,
                                                 ProgressListener progress) = 0;

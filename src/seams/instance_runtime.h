@@ -1,6 +1,6 @@
 #pragma once
-// InstanceRuntime: the hands that start and stop what the planner decided. Implemented by runtime/ (the
-// native sandbox through okibi-launcher); the fake for tests is seams/fake_instance_runtime.h.
+// InstanceRuntime: the hands that start and stop what the planner decided. Implemented by runtime/
+// (the native sandbox through okibi-launcher); the fake for tests is seams/fake_instance_runtime.h.
 // Loop thread only.
 
 #include <chrono>
@@ -24,12 +24,12 @@ namespace okibi::seams {
 // Everything a sandbox needs, resolved: no image names, no defaults left.
 struct InstanceSpec {
   InstanceId id;
-  std::string name;                            // "c-…": hostname, cgroup and journal name
-  std::vector<std::filesystem::path> layers;   // lowest first
-  std::vector<std::string> arguments;          // entrypoint + command
-  std::vector<std::string> environment;        // "KEY=value"
+  std::string name;                           // "c-…": hostname, cgroup and journal name
+  std::vector<std::filesystem::path> layers;  // lowest first
+  std::vector<std::string> arguments;         // entrypoint + command
+  std::vector<std::string> environment;       // "KEY=value"
   std::string workingDirectory = "/";
-  std::string user;                            // as in the image config; resolved inside the root
+  std::string user;  // as in the image config; resolved inside the root
   MilliCpu cpu;
   Bytes memory, disk, sharedMemory;
   int pids = limits::kPidsPerInstance;
@@ -38,7 +38,7 @@ struct InstanceSpec {
 // How the instance's first process ended.
 struct InstanceExit {
   InstanceId id;
-  int exitCode = 0;   // valid when signal == 0
+  int exitCode = 0;  // valid when signal == 0
   int signal = 0;
   bool outOfMemory = false;  // the memory limit killed something in it
 };
@@ -50,19 +50,19 @@ class InstanceListener {
  public:
   virtual ~InstanceListener() = default;
   virtual void onOutput(InstanceId id, OutputStream stream, std::string_view bytes) = 0;
-  // Once per started instance, also after stop(). When it is called nothing of the instance is left:
-  // processes, mounts, cgroups (its network namespace and disk may go back to a pool).
+  // Once per started instance, also after stop(). When it is called nothing of the instance is
+  // left: processes, mounts, cgroups (its network namespace and disk may go back to a pool).
   virtual void onExit(const InstanceExit& exit) = 0;
-  // The launcher ended: every instance is gone (onExit was called for each). start() fails from now on
-  // until `onRuntimeRestored`.
+  // The launcher ended: every instance is gone (onExit was called for each). start() fails from now
+  // on until `onRuntimeRestored`.
   virtual void onRuntimeLost(const std::string& reason) = 0;
   virtual void onRuntimeRestored() = 0;
 };
 
 struct ResourceUse {
-  Bytes memory;      // now
+  Bytes memory;  // now
   Bytes memoryPeak;
-  Duration cpu{};    // since start
+  Duration cpu{};  // since start
 };
 
 class InstanceRuntime {
@@ -71,7 +71,8 @@ class InstanceRuntime {
 
   virtual void setListener(InstanceListener* listener) = 0;  // must outlive the runtime's last call
 
-  // Creates the sandbox and starts the process. Returns when exec has succeeded. Errors name the step
+  // Creates the sandbox and starts the process. Returns when exec has succeeded. Errors name the
+  // step
   // ("overlay: …", "exec: '/app/run': No such file or directory").
   virtual net::Task<Result<void>> start(const InstanceSpec& spec) = 0;
 
@@ -85,8 +86,8 @@ class InstanceRuntime {
   virtual Result<void> freeze(InstanceId id) = 0;
   virtual Result<void> thaw(InstanceId id) = 0;
 
-  // Runs a command inside the running instance with its identity, limits and environment; its exit code
-  // (128 + signal when killed). TimedOut kills it.
+  // Runs a command inside the running instance with its identity, limits and environment; its exit
+  // code (128 + signal when killed). TimedOut kills it.
   virtual net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                          Duration timeout) = 0;
 

@@ -194,12 +194,15 @@ void Statement::bindOne(int index, std::int64_t value) {
 }
 
 void Statement::bindOne(int index, std::string_view value) {
+  // SQLite reads a null pointer as NULL; a default string_view is an empty text all the same.
+  if (value.data() == nullptr) value = "";
   OKIBI_CHECK(sqlite3_bind_text64(statement_.get(), index, value.data(), value.size(),
                                   SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK,
               "parameter {}", index);
 }
 
 void Statement::bindOne(int index, Blob value) {
+  if (value.bytes.data() == nullptr) value.bytes = "";
   OKIBI_CHECK(sqlite3_bind_blob64(statement_.get(), index, value.bytes.data(), value.bytes.size(),
                                   SQLITE_TRANSIENT) == SQLITE_OK,
               "parameter {}", index);

@@ -59,6 +59,17 @@ TEST(Database, StatementsBindAndReadEveryType) {
   EXPECT_FALSE(select->step().value());
 }
 
+TEST(Database, ADefaultStringViewIsAnEmptyTextAndNotNull) {
+  TestDirectory directory;
+  Database database = open(directory / "a.db");
+  ASSERT_TRUE(database.execute("CREATE TABLE t (a TEXT NOT NULL, b BLOB NOT NULL)"));
+  auto insert = Statement::prepare(database, "INSERT INTO t VALUES (?, ?)");
+  insert->bind(std::string_view(), Blob{});
+  const auto inserted = insert->run();
+  ASSERT_TRUE(inserted) << inserted.error().message;
+  EXPECT_EQ(number(database, "SELECT count(*) FROM t WHERE a = '' AND b = x''"), 1);
+}
+
 TEST(Database, ATransactionThatIsNotCommittedIsUndone) {
   TestDirectory directory;
   Database database = open(directory / "a.db");

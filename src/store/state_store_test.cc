@@ -244,7 +244,7 @@ TEST_P(StateStoreTest, QuotasAndSettings) {
   ASSERT_TRUE(store_->putQuota("acc", "gpuInstances", 4));
   EXPECT_EQ(store_->putQuota("nobody", "gpuInstances", 3).error().kind, ErrorKind::NotFound);
   ASSERT_TRUE(store_->putSetting("", "region", "local"));
-  ASSERT_TRUE(store_->putSetting("", "region", "here"));
+  ASSERT_TRUE(store_->putSetting(std::string_view(), "region", "here"));
   reopen();
   EXPECT_EQ(store_->quota("acc", "gpuInstances").value(), 4);
   EXPECT_EQ(store_->setting("", "region").value(), "here");
@@ -257,6 +257,23 @@ TEST(FakeStateStore, FailsWritesOnDemandAndChangesNothing) {
   EXPECT_EQ(store.addAccount({"acc", {}}).error().kind, ErrorKind::Exhausted);
   EXPECT_TRUE(store.accounts().value().empty());
   EXPECT_TRUE(store.addAccount({"acc", {}}));
+}
+
+TEST(SqliteStateStore, ASpecThatCannotBeReadIsDamageAndNamesItsFunction) {
+  TestDirectory directory;
+  const auto file = directory / "okibi.db";
+  auto store = openStateStore(file);
+  ASSERT_TRUE(store) << store.error().message;
+  ASSERT_TRUE((*store)->addAccount({"acc", {}}));
+  Random random(1);
+  ASSERT_TRUE((*store)->putFunction(randomFunction(random, {"acc", "broken"})));
+  auto database = Database::open(file);
+  ASSERT_TRUE(database) << database.error().message;
+  ASSERT_TRUE(database->execute("UPDATE functions SET spec = '{}'"));
+  const auto read = (*store)->functions();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::Internal);
+  EXPECT_NE(read.error().message.find("broken"), std::string::npos);
 }
 
 TEST(SqliteStateStore, AFullDiskIsExhaustedAndFoldingIsUndoneWhole) {

@@ -28,6 +28,11 @@ Result<Enum> enumNamed(std::string_view text, std::initializer_list<Enum> all) {
   return fail(ErrorKind::Internal, fmt::format("the database has the unknown state '{}'", text));
 }
 
+// What was stored cannot be read: damage, not a caller's mistake.
+std::unexpected<Error> damaged(const Error& error, std::string_view what) {
+  return fail(ErrorKind::Internal, fmt::format("{}: {}", what, error.message));
+}
+
 std::unexpected<Error> notThere(std::string_view what, std::string_view name) {
   return fail(ErrorKind::NotFound, fmt::format("{} {} does not exist", what, name));
 }
@@ -174,7 +179,7 @@ Result<std::vector<Function>> FunctionTable::all(Database& database) {
   std::vector<Function> found;
   auto queried = all_.query(database, [&](const Statement& row) -> Result<void> {
     auto function = functionFrom(row);
-    if (!function) return fail(withContext(function.error(), "function " + row.text(1)));
+    if (!function) return damaged(function.error(), "function " + row.text(1));
     found.push_back(std::move(*function));
     return {};
   });
@@ -213,7 +218,7 @@ Result<std::vector<Trigger>> TriggerTable::all(Database& database) {
     trigger.type = row.text(4);
     trigger.configText = row.text(5);
     auto http = decodeHttpTrigger(row.text(6));
-    if (!http) return fail(withContext(http.error(), "trigger " + trigger.name));
+    if (!http) return damaged(http.error(), "trigger " + trigger.name);
     trigger.http = std::move(*http);
     trigger.qualifier = row.text(7);
     trigger.description = row.text(8);
