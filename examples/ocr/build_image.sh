@@ -65,6 +65,13 @@ if [ ! -f "$base" ] || [ "$(cat "$base.key" 2>/dev/null)" != "$key" ]; then
   printf '%s\n' "$key" >"$base.key"
 fi
 
+# A program linked against a library the packages lack would fail only at its first start.
+tar -tf "$base" >"$work/files"
+for library in $(LC_ALL=C readelf -d "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+  grep -qE "/${library//+/\\+}$" "$work/files" ||
+    { echo "$binary needs $library, which no package of the image has" >&2; exit 1; }
+done
+
 # The image is made again only for another base, program or recipe.
 inputs=$({ cat "$base.key"; sha256sum <"$binary"; sha256sum <"$here/../oci/make_image.py"; sha256sum <"$0"; } | sha256sum)
 made=$cache/ocr-image
