@@ -12,9 +12,9 @@ declare -A groups=(
     libarchive-dev libdeflate-dev zlib1g-dev libzstd-dev libyaml-cpp-dev libcli11-dev libfmt-dev
     libspdlog-dev libgtest-dev libgmock-dev libbenchmark-dev"
   [run]="skopeo e2fsprogs iproute2 procps curl python3 ca-certificates"
-  [test]="clang-format-19 clang-tidy-19 umoci crun runc docker-registry wrk jq curl git python3
+  [test]="libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 umoci crun runc docker-registry wrk jq curl git python3
     nodejs npm universal-ctags"
-  [examples]="mmdebstrap docker-registry python3 pkg-config libtesseract-dev libleptonica-dev"
+  [examples]="mmdebstrap docker-registry python3 pkg-config tesseract-ocr-eng libtesseract-dev libleptonica-dev"
   [vm]="qemu-system-x86 busybox-static cpio e2fsprogs python3"
 )
 

@@ -172,6 +172,8 @@ def block_kind(head, head_at, stack, last):
 
 def check_sizes(source: Source):
     lines = source.text.count("\n")
+    if source.text.startswith("// Written by "):
+        return  # a program's output is as long as its data
     if lines > MAX_FILE:
         yield 1, f"{lines} lines, at most {MAX_FILE}"
     if source.path.name.startswith("testing_"):
