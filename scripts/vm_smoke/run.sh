@@ -56,13 +56,18 @@ if (($#)); then
 else
   cp "$here/default_command.sh" "$work/command"
   sed -i "s|@BUILD@|$build|" "$work/command"
-  [ -x "$build/okibi-launcher" ] || skip "$build/okibi-launcher is not built"
-  for file in okibi okibi-launcher src/runtime/runtime_test src/runtime/sandbox_probe; do
-    if [ -x "$build/$file" ]; then files+=("$build/$file"); fi
+  for needed in okibi-launcher src/runtime/runtime_test src/runtime/sandbox_probe; do
+    [ -x "$build/$needed" ] || skip "$build/$needed is not built"
+    files+=("$build/$needed")
   done
-  if [ -x "$build/examples/echo/echo" ]; then
-    "$root/examples/echo/build_image.sh" "$work/echo-image" "$build/examples/echo/echo" >/dev/null
-  fi
+fi
+# A daemon, if there is one, gets an image to serve.
+if [ -x "$build/okibi" ]; then
+  for needed in okibi-launcher examples/echo/echo; do
+    [ -x "$build/$needed" ] || skip "$build/$needed is not built"
+  done
+  files+=("$build/okibi" "$build/okibi-launcher")
+  "$root/examples/echo/build_image.sh" "$work/echo-image" "$build/examples/echo/echo" >/dev/null
 fi
 read -r -a more <<<"${OKIBI_VM_FILES:-}"
 # What the launcher and the daemon call.
@@ -71,7 +76,8 @@ for tool in mkfs.ext4 e2fsck skopeo "${more[@]}"; do
 done
 
 disk=$work/root
-mkdir -p "$disk"/{bin,dev,etc,proc,root,run,sys,tmp,sbin,var/lib,usr/bin}
+mkdir -p "$disk"/{dev,etc,proc,root,run,sys,tmp,var/lib} "$disk"/usr/{bin,sbin,lib,lib64}
+for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$disk/$folder"; done
 chmod 1777 "$disk/tmp"
 cp "$busybox" "$disk/bin/busybox"
 ln -s busybox "$disk/bin/sh"
@@ -81,6 +87,7 @@ echo '127.0.0.1 localhost' >"$disk/etc/hosts"
 [ ! -d /etc/containers ] || cp -r /etc/containers "$disk/etc/containers"
 install -m 755 "$here/vm_init.sh" "$disk/vm_init"
 install -m 755 "$work/command" "$disk/vm_command"
+install -m 644 "$here/serve_and_invoke.sh" "$disk/usr/bin/serve_and_invoke.sh"
 [ ! -d "$work/echo-image" ] || cp -r "$work/echo-image" "$disk/var/lib/echo-image"
 ((${#files[@]} == 0)) || python3 "$here/gather.py" programs "$disk" "${files[@]}"
 truncate -s 6G "$work/root.img"
