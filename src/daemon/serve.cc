@@ -201,9 +201,10 @@ Result<void> run(const Config& config) {
   const Doors doors{gateway, api, config.authentication};
   net::HttpServerOptions serverOptions;
   serverOptions.renderFault = renderFault;
-  net::HttpServer server(*loop, std::move(serverOptions),
-                         [&](net::Exchange& exchange) { return doors.serve(exchange); });
-  auto address = server.listen(*net::SocketAddress::parse(config.listen));
+  auto server = std::make_unique<net::HttpServer>(
+      *loop, std::move(serverOptions),
+      [&](net::Exchange& exchange) { return doors.serve(exchange); });
+  auto address = server->listen(*net::SocketAddress::parse(config.listen));
   if (!address) return fail(withContext(address.error(), "listen " + config.listen));
   fmt::print("listening on {}\n", address->toString());
   std::fflush(stdout);
@@ -211,12 +212,13 @@ Result<void> run(const Config& config) {
   enum class Phase { Running, Draining } phase = Phase::Running;
   const auto onStop = [&] {
     if (std::exchange(phase, Phase::Draining) == Phase::Draining) return;
-    loop->spawn(shutDown(*loop, server, conductor, **images, config.drainDeadline));
+    loop->spawn(shutDown(*loop, *server, conductor, **images, config.drainDeadline));
   };
   loop->onSignal(SIGTERM, onStop);
   loop->onSignal(SIGINT, onStop);
   loop->run();
-  loop.reset();  // waits for workers and drops what is left, before what it refers to goes
+  server.reset();  // its listener belongs to the loop
+  loop.reset();    // waits for workers and drops what is left, before what it refers to goes
   return {};
 }
 
