@@ -188,8 +188,9 @@ Result<void> run(const Config& config) {
   auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
   if (!images) return fail(images.error());
   runtime::NativeRuntime runtime(*loop, std::move(*launcher), launching);
-  conductor::Conductor conductor(*loop, settingsOf(config, std::move(*cards)), catalog,
-                                 **accounting, **images, runtime);
+  auto owned = std::make_unique<conductor::Conductor>(*loop, settingsOf(config, std::move(*cards)),
+                                                      catalog, **accounting, **images, runtime);
+  conductor::Conductor& conductor = *owned;
   auth::Verifier verifier(keyLookup(**store));
   const bool open = config.authentication == Authentication::None;
   gateway::Gateway gateway(conductor, verifier,
@@ -217,8 +218,9 @@ Result<void> run(const Config& config) {
   loop->onSignal(SIGTERM, onStop);
   loop->onSignal(SIGINT, onStop);
   loop->run();
-  server.reset();  // its listener belongs to the loop
-  loop.reset();    // waits for workers and drops what is left, before what it refers to goes
+  server.reset();  // its listener and the conductor's timer belong to the loop
+  owned.reset();
+  loop.reset();  // waits for workers and drops what is left, before what it refers to goes
   return {};
 }
 
