@@ -65,7 +65,7 @@ daemon_pid=$!
 answers() { kill -0 "$daemon_pid" && listens "$port"; }
 wait_until 20 answers || fail "the daemon does not listen on 127.0.0.1:$port"
 field() { sed -n "s/^$1: *//p" "$work/daemon.log" | head -n 1; }
-wait_until 5 grep -q '^Access key secret:' "$work/daemon.log" || fail "the daemon printed no access key"
+wait_until 5 grep -q '^ *Access key secret:' "$work/daemon.log" || fail "the daemon printed no access key"
 export OKIBI_ENDPOINT=http://127.0.0.1:$port
 OKIBI_ACCESS_KEY_ID=$(field 'Access key ID')
 OKIBI_ACCESS_KEY_SECRET=$(field 'Access key secret')
@@ -98,7 +98,7 @@ resources:
       region: cn-hangzhou
       functionName: ocr
       runtime: custom-container
-      cpu: 1
+      cpu: 0.5
       memorySize: 1024
       diskSize: 512
       timeout: 60

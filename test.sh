@@ -117,7 +117,7 @@ finish() {
 }
 
 if [ -z "${OKIBI_SKIP_INSTALL:-}" ]; then
-  run install 1200 scripts/install_packages.sh build run test examples || { note_failure install; finish; }
+  run install 1200 scripts/install_packages.sh build run test examples vm || { note_failure install; finish; }
 fi
 
 build dev && tests dev -j "$jobs"
