@@ -64,7 +64,7 @@ if listens "$port"; then fail "127.0.0.1:$port is in use; choose another: OKIBI_
 daemon_pid=$!
 answers() { kill -0 "$daemon_pid" && listens "$port"; }
 wait_until 20 answers || fail "the daemon does not listen on 127.0.0.1:$port"
-field() { sed -n "s/^$1: *//p" "$work/daemon.log" | head -n 1; }
+field() { sed -n "s/^ *$1: *//p" "$work/daemon.log" | head -n 1; }
 wait_until 5 grep -q '^ *Access key secret:' "$work/daemon.log" || fail "the daemon printed no access key"
 export OKIBI_ENDPOINT=http://127.0.0.1:$port
 OKIBI_ACCESS_KEY_ID=$(field 'Access key ID')
