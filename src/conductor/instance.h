@@ -10,6 +10,7 @@
 #include "conductor/function_logs.h"
 #include "ledger/moment.h"
 #include "ledger/record.h"
+#include "ledger/usage_meter.h"
 #include "model/function.h"
 #include "net/upstream_pool.h"
 #include "planner/command.h"
@@ -48,6 +49,9 @@ struct Instance {
   InstancePhase phase = InstancePhase::Starting;
   // Sandbox: exists in the runtime, so its end comes through onExit.
   enum class Sandbox { None, Exists } sandbox = Sandbox::None;
+  // The initializer's use. It ends after the first requests have begun, so that load and first
+  // answer are one active interval and its GPU time is rounded up once.
+  ledger::UseId initializing;
   std::string stopWord;  // why it was stopped, for the ledger
   int inFlight = 0;
   net::UpstreamPool connections{static_cast<std::size_t>(limits::kConcurrencyMax)};

@@ -63,19 +63,22 @@ Error notStarted(Error error) {
 
 net::Task<void> Conductor::startInstance(std::shared_ptr<Instance> instance) {
   Result<void> up = co_await bringUp(instance);
-  if (instance->phase != InstancePhase::Starting) co_return;  // stopped or gone meanwhile
-  if (up) {
+  // Stopped or gone meanwhile: nobody waits for the news.
+  if (instance->phase == InstancePhase::Starting && up) {
     instance->phase = InstancePhase::Serving;
     instance->times.ready = loop_.now();
     log::info("instance ready", "instance={} function={} start_ms={:.1f}", instance->name,
               instance->revision->ref.name,
               toMilliseconds(instance->times.ready - instance->times.ordered));
     step(planner::InstanceReady{instance->id});
-    co_return;
+  } else if (instance->phase == InstancePhase::Starting) {
+    log::warning("instance start failed", "instance={} function={} error=\"{}\"", instance->name,
+                 instance->revision->ref.name, up.error().message);
+    step(planner::InstanceStartFailed{instance->id, notStarted(std::move(up.error()))});
   }
-  log::warning("instance start failed", "instance={} function={} error=\"{}\"", instance->name,
-               instance->revision->ref.name, up.error().message);
-  step(planner::InstanceStartFailed{instance->id, notStarted(std::move(up.error()))});
+  if (instance->initializing.valid()) {
+    accounting_.endHook(std::exchange(instance->initializing, {}), momentNow(loop_));
+  }
 }
 
 net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
@@ -95,10 +98,9 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   if (!connection) co_return fail(std::move(connection.error()));
   instance->times.listening = loop_.now();
   if (instance->revision->spec.initializer.enabled()) {
-    const ledger::UseId use =
+    instance->initializing =
         accounting_.begin(instance->name, ledger::UseKind::Hook, momentNow(loop_));
     Result<void> initialized = co_await initialize(instance, **connection);
-    accounting_.endHook(use, momentNow(loop_));
     if (!initialized) co_return initialized;
   }
   instance->connections.give(std::move(*connection));
