@@ -1,8 +1,11 @@
 #!/bin/bash
-# run.sh [PRESET]: the official npm SDK against a daemon of our own, started and ended here.
+# run.sh BUILD_DIR ECHO_BINARY: the official npm SDK against a daemon of our own, started and ended here.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=$root/build/${1:-release}
+build=${1:?usage: run.sh BUILD_DIR ECHO_BINARY}
+echo_binary=${2:?usage: run.sh BUILD_DIR ECHO_BINARY}
+[ "$(id -u)" -eq 0 ] || { echo "sandboxes need root"; exit 77; }
+command -v npm >/dev/null || { echo "npm is missing (scripts/install_packages.sh test)"; exit 77; }
 work=$(mktemp -d)
 daemon=
 finish() {
@@ -11,10 +14,12 @@ finish() {
 }
 trap finish EXIT
 
-mkdir -p "$root/build/sdk-test"
-cp "$root"/tests/sdk/{package.json,package-lock.json,sdk.test.js} "$root/build/sdk-test/"
-(cd "$root/build/sdk-test" && npm ci --silent --no-audit --no-fund)
-: "${OKIBI_IMAGE:?set OKIBI_IMAGE to the echo image (oci:/path:latest)}"
+modules=$build/sdk-test
+mkdir -p "$modules"
+cp "$root"/tests/sdk/{package.json,package-lock.json,sdk.test.js} "$modules/"
+(cd "$modules" && npm ci --silent --no-audit --no-fund)
+"$root/examples/echo/build_image.sh" "$work/echo" "$echo_binary" >/dev/null
+OKIBI_IMAGE=oci:$work/echo:latest
 
 port=$(node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})')
 "$build/okibi" serve --listen "127.0.0.1:$port" --state-dir "$work/state" \
@@ -25,8 +30,9 @@ for _ in $(seq 100); do
   kill -0 "$daemon" 2>/dev/null || { cat "$work/err"; exit 1; }
   sleep 0.1
 done
+grep -q 'listening on' "$work/out" || { echo "the daemon did not listen within 10 s"; cat "$work/err"; exit 1; }
 export OKIBI_IMAGE OKIBI_ENDPOINT=127.0.0.1:$port
 OKIBI_KEY_ID=$(sed -n 's/.*Access key ID: *//p' "$work/out")
 OKIBI_KEY_SECRET=$(sed -n 's/.*Access key secret: *//p' "$work/out")
 export OKIBI_KEY_ID OKIBI_KEY_SECRET
-cd "$root/build/sdk-test" && node --test sdk.test.js
+cd "$modules" && node --test sdk.test.js

@@ -58,8 +58,9 @@ test('create, and wait until it is active', async () => {
 test('invoke with log tail', async () => {
   const reply = await invoke('hello');
   assert.match(reply.headers['x-fc-request-id'], /^1-/);
-  assert.ok(reply.headers['x-fc-log-result'] !== undefined);
-  assert.ok(reply.text.length > 0);
+  assert.equal(reply.text, 'hello');
+  const tail = Buffer.from(reply.headers['x-fc-log-result'], 'base64').toString();
+  assert.match(tail, new RegExp(`FC Invoke Start RequestId: ${reply.headers['x-fc-request-id']}`));
 });
 
 test('thirty at once', async () => {
@@ -96,6 +97,23 @@ test('errors', async () => {
   await failsWith(client.getConcurrencyConfig(name), 'OnDemandConfigNotFound', 404);
   const none = await client.getProvisionConfig(name, new fc.GetProvisionConfigRequest({}));
   assert.equal(none.body.target, 0);
+});
+
+test('a wrong secret and an unknown key are told apart, and nothing is served', async () => {
+  const withKey = (accessKeyId, accessKeySecret) => new fc.default(new core.$OpenApiUtil.Config({
+    accessKeyId, accessKeySecret, endpoint: process.env.OKIBI_ENDPOINT, protocol: 'http' }));
+  const get = (c) => c.getFunction(name, new fc.GetFunctionRequest({}));
+  await failsWith(get(withKey(process.env.OKIBI_KEY_ID, 'wrong')), 'SignatureNotMatch', 403);
+  await failsWith(get(withKey('nobody', 'wrong')), 'InvalidAccessKeyID', 403);
+});
+
+test('a refused field is named with its range', async () => {
+  await assert.rejects(client.updateFunction(name, new fc.UpdateFunctionRequest({
+    body: new fc.UpdateFunctionInput({ instanceConcurrency: 201 }) })), (e) => {
+    assert.equal(e.code, 'InvalidArgument');
+    assert.match(e.message, /instanceConcurrency: 201 is not in 1–200/);
+    return true;
+  });
 });
 
 test('delete', async () => {
