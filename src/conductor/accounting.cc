@@ -1,7 +1,11 @@
 #include "conductor/accounting.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "ledger/fold.h"
 #include "ledger/record_codec.h"
@@ -11,6 +15,7 @@ namespace okibi::conductor {
 namespace {
 
 constexpr std::size_t kFoldBytes = 1u << 20;
+constexpr std::size_t kUnwritten = 100'000;  // some tens of MB
 
 ledger::LogPosition toLog(seams::FoldPosition p) {
   return {p.segment, p.offset};
@@ -71,26 +76,34 @@ Result<std::unique_ptr<Accounting>> Accounting::open(const std::filesystem::path
   return accounting;
 }
 
-Result<void> Accounting::write(const ledger::Records& records) {
-  if (records.empty()) return {};
-  return log_.append(records);
+Result<void> Accounting::write(ledger::Records records) {
+  std::ranges::move(records, std::back_inserter(unwritten_));
+  if (unwritten_.empty()) return {};
+  auto appended = log_.append(unwritten_);
+  if (appended) unwritten_.clear();
+  // Disk gone after start (docs/errors.md): serving on would give away what cannot be billed.
+  OKIBI_CHECK(!log_.broken() && unwritten_.size() < kUnwritten,
+              "the ledger log cannot be written: {}", appended ? "" : appended.error().message);
+  return appended;
+}
+
+void Accounting::writeOrWarn(ledger::Records records) {
+  if (auto written = write(std::move(records)); !written) {
+    log::error("ledger write failed", "error=\"{}\"", written.error().message);
+  }
 }
 
 void Accounting::instanceOpened(ledger::InstanceTerms terms, ledger::Moment now) {
   ledger::Records records;
   meter_.openInstance(std::move(terms), now, records);
-  if (auto written = write(records); !written) {
-    log::error("ledger write failed", "error=\"{}\"", written.error().message);
-  }
+  writeOrWarn(std::move(records));
 }
 
 void Accounting::instanceClosed(const std::string& instance, const std::string& reason,
                                 ledger::Moment now) {
   ledger::Records records;
   meter_.closeInstance(instance, reason, now, records);
-  if (auto written = write(records); !written) {
-    log::error("ledger write failed", "error=\"{}\"", written.error().message);
-  }
+  writeOrWarn(std::move(records));
 }
 
 ledger::UseId Accounting::begin(const std::string& instance, ledger::UseKind kind,
@@ -101,28 +114,27 @@ ledger::UseId Accounting::begin(const std::string& instance, ledger::UseKind kin
 void Accounting::endHook(ledger::UseId use, ledger::Moment now) {
   ledger::Records records;
   meter_.endHook(use, now, records);
-  if (auto written = write(records); !written) {
-    log::error("ledger write failed", "error=\"{}\"", written.error().message);
-  }
+  writeOrWarn(std::move(records));
 }
 
 Result<void> Accounting::endRequest(ledger::UseId use, ledger::InvocationRecord record,
                                     ledger::Moment now) {
   ledger::Records records;
   meter_.endRequest(use, std::move(record), now, records);
-  return write(records);
+  return write(std::move(records));
 }
 
 Result<void> Accounting::refused(ledger::InvocationRecord record) {
   ledger::Records records;
   records.emplace_back(std::move(record));
-  return write(records);
+  return write(std::move(records));
 }
 
 void Accounting::tick(ledger::Moment now) {
   ledger::Records records;
-  meter_.heartbeat(now, records);
-  Result<void> done = write(records);
+  // A heartbeat that could not be written in time is worth nothing: none is added to a backlog.
+  if (unwritten_.empty()) meter_.heartbeat(now, records);
+  Result<void> done = write(std::move(records));
   if (done) done = flush();
   if (done && log_.full()) {
     done = log_.rotate(meter_.preamble(now));

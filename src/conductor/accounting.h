@@ -57,13 +57,17 @@ class Accounting {
  private:
   Accounting(seams::StateStore& store, ledger::PriceBook prices, ledger::LedgerLog log)
       : store_(store), prices_(std::move(prices)), log_(std::move(log)) {}
-  Result<void> write(const ledger::Records& records);
+  // Appends what an earlier failure left unwritten, then `records`. On failure all of them wait for
+  // the next call (the log cuts a failed write back), so that a full disk loses no usage.
+  Result<void> write(ledger::Records records);
+  void writeOrWarn(ledger::Records records);
   Result<void> fold();
 
   seams::StateStore& store_;
   ledger::PriceBook prices_;
   ledger::LedgerLog log_;
   ledger::UsageMeter meter_;
+  ledger::Records unwritten_;  // at most kUnwritten; beyond, the daemon cannot account and stops
 };
 
 }  // namespace okibi::conductor
