@@ -30,6 +30,7 @@ std::size_t sequenceLength(std::string_view text) {
 
 int httpStatus(const Error& error) {
   if (error.code == "FunctionNotStarted") return 412;
+  if (error.code == "BadResponse") return 502;  // the function failed under an HTTP trigger
   switch (error.kind) {
     case ErrorKind::Invalid:
       return 400;

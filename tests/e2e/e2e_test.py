@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""The real daemon from outside: e2e_test.py OKIBI ECHO_BINARY [unittest arguments].
+
+Every test states what a user would see. Nothing here asserts a time.
+"""
+
+import concurrent.futures
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from daemon import (API, Daemon, cgroups, echo_processes, free_port, loop_devices,  # noqa: E402
+                    wait_for)
+
+OKIBI, ECHO = sys.argv[1], sys.argv[2]
+GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
+INIT = {"instanceLifecycleConfig": {"initializer": {"handler": "initialize", "timeout": 2}}}
+
+
+def setUpModule():
+    global work, daemon, image
+    work = tempfile.TemporaryDirectory(prefix="okibi-e2e-image-")
+    script = Path(__file__).resolve().parents[2] / "examples/echo/build_image.sh"
+    subprocess.run(["bash", script, work.name + "/echo", ECHO], check=True, stdout=subprocess.DEVNULL)
+    image = f"oci:{work.name}/echo:latest"
+    daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=3",
+                    "--queue-deadline-seconds", "2").start()
+
+
+def tearDownModule():
+    try:
+        daemon.stop()
+    finally:
+        daemon.close()
+        work.cleanup()
+
+
+class Refusals(unittest.TestCase):
+    """Bad input names its field and range, and nothing is made."""
+
+    def refused(self, *words, **fields):
+        answer = daemon.deploy("bad", **fields)
+        self.assertEqual(answer.status, 400, answer.json)
+        self.assertEqual(answer.json["Code"], "InvalidArgument")
+        for word in words:
+            self.assertIn(word, answer.json["Message"])
+        self.assertEqual(daemon.request("GET", f"{API}/functions/bad").status, 404)
+
+    def test_concurrency(self):
+        self.refused("instanceConcurrency", "1–200", instanceConcurrency=0)
+        self.refused("instanceConcurrency", "1–200", instanceConcurrency=201)
+
+    def test_gpu(self):
+        gpu = lambda kind, size: {"gpuType": kind, "gpuMemorySize": size}
+        self.refused("gpuType", "3 × fc.gpu.tesla.1", "simulated", gpuConfig=gpu("fc.gpu.none", 1024))
+        self.refused("gpuMemorySize", "1024–16384", gpuConfig=gpu("fc.gpu.tesla.1", 17408))
+        self.refused("gpuMemorySize", "1024", gpuConfig=gpu("fc.gpu.tesla.1", 512))
+        self.refused("custom-container", runtime="python3.10", **GPU)
+
+    def test_missing_image_is_a_failed_function(self):
+        made = daemon.deploy("noimage", expect="Failed",
+                             customContainerConfig={"image": f"oci:{work.name}/nothing:latest"})
+        self.assertIn("nothing", made.json["stateReason"])
+        answer = daemon.invoke("noimage")
+        self.assertEqual(answer.status, 412)
+        self.assertIn("nothing", answer.json["Message"])
+
+    def test_unknown_function(self):
+        answer = daemon.invoke("nobody")
+        self.assertEqual((answer.status, answer.json["Code"]), (404, "FunctionNotFound"))
+
+    def test_body_over_32_mb(self):
+        daemon.deploy("big")
+        answer = daemon.invoke("big", b"x" * (32 * 1024 * 1024 + 1))
+        self.assertEqual((answer.status, answer.json["Code"]), (400, "EntityTooLarge"))
+
+    def test_headers_over_8_kb(self):
+        answer = daemon.request("GET", f"{API}/functions", headers={"X-Large": "x" * 8200})
+        self.assertEqual((answer.status, answer.json["Code"]), (400, "InvalidArgument"))
+
+    def test_second_daemon_on_the_same_state(self):
+        second = subprocess.run([OKIBI, "serve", "--listen", f"127.0.0.1:{free_port()}",
+                                 "--state-dir", daemon.state], capture_output=True, text=True)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn(str(daemon.process.pid), second.stderr)
+
+
+class Calls(unittest.TestCase):
+    def test_cold_then_warm_and_the_phases_sum(self):
+        daemon.deploy("calls", **GPU, **INIT)
+        self.assertEqual(daemon.invoke("calls", b"hello").text, "hello")
+        self.assertEqual(daemon.invoke("calls", b"again").text, "again")
+        listed = daemon.request("GET", "/okibi/v1/invocations?functionName=calls").json["invocations"]
+        self.assertEqual([i["cold"] for i in listed], [False, True])
+        cold = listed[1]
+        parts = sum(cold["phases"].values()) + cold["requestMs"]
+        self.assertAlmostEqual(parts, cold["totalMs"], delta=0.01)
+        # Load and first answer are one interval, the second call another: 1 GB for 1 s each.
+        usage = daemon.usage("calls")
+        self.assertEqual((usage["calls"], usage["gpuGBSeconds"]), (2, 2))
+        self.assertAlmostEqual(usage["cost"], 0.000036)
+
+    def test_trigger_passes_through(self):
+        daemon.deploy("web")
+        trigger = daemon.trigger("web")
+        answer = daemon.request("POST", trigger + "/status?code=404", b"x")
+        self.assertEqual(answer.status, 404)
+        inspected = daemon.request("POST", trigger + "/a%20b?inspect=1&k=*", b"y",
+                                   {"x-fc-forged": "1"}).json
+        self.assertEqual(inspected["target"], "/a%20b?inspect=1&k=*")
+        self.assertNotIn("x-fc-forged", str(inspected["headers"]).lower())
+        streamed = daemon.request("GET", trigger + "/stream?chunks=5&delay_ms=5")
+        self.assertEqual(streamed.headers["Transfer-Encoding"], "chunked")
+        self.assertEqual(daemon.request("PUT", trigger + "/").status, 403)
+
+    def test_thirty_callers_and_the_quota(self):
+        daemon.deploy("burst", timeout=60, **GPU)
+        trigger = daemon.trigger("burst")
+        with concurrent.futures.ThreadPoolExecutor(31) as pool:
+            calls = [pool.submit(daemon.request, "GET", trigger + "/sleep?ms=6000")
+                     for _ in range(30)]
+            wait_for(lambda: sum(i["inFlight"] for i in daemon.instances("burst")) == 30, 30,
+                     "thirty running calls")
+            late = daemon.request("GET", trigger + "/")
+            self.assertEqual((late.status, late.json["Code"]), (429, "ResourceExhausted"))
+            self.assertIn("30 of 30", late.json["Message"])
+            self.assertEqual([c.result().status for c in calls], [200] * 30)
+        self.assertEqual(daemon.usage("burst")["calls"], 30)
+        daemon.request("DELETE", f"{API}/functions/burst")
+        wait_for(lambda: not daemon.instances("burst"), 30, "the burst's end")
+
+    def test_idle_instance_is_released(self):
+        daemon.deploy("sleepy", idleTimeout=1)
+        self.assertEqual(daemon.invoke("sleepy").status, 200)
+        wait_for(lambda: not daemon.instances("sleepy"), 20, "the idle release")
+
+    def test_frozen_instance_answers(self):
+        daemon.deploy("cool")
+        daemon.invoke("cool")
+        wait_for(lambda: daemon.instances("cool")[0]["state"].lower() == "frozen", 20, "the freeze")
+        self.assertEqual(daemon.invoke("cool", b"woken").text, "woken")
+
+    def test_delete_lets_a_running_call_finish(self):
+        daemon.deploy("leaving")
+        trigger = daemon.trigger("leaving")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            call = pool.submit(daemon.request, "GET", trigger + "/sleep?ms=1500")
+            wait_for(lambda: any(i["inFlight"] for i in daemon.instances("leaving")), what="the call")
+            self.assertEqual(daemon.request("DELETE", f"{API}/functions/leaving").status, 204)
+            self.assertEqual(call.result().status, 200)
+        wait_for(lambda: not daemon.instances("leaving"), 20, "the release")
+
+    def test_a_caller_who_leaves_frees_the_slot(self):
+        daemon.deploy("quit")
+        trigger = daemon.trigger("quit")
+        with socket.create_connection(("127.0.0.1", daemon.port)) as caller:
+            caller.sendall(f"GET {trigger}/sleep?ms=20000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            wait_for(lambda: any(i["inFlight"] for i in daemon.instances("quit")), what="the call")
+        wait_for(lambda: not any(i["inFlight"] for i in daemon.instances("quit")), what="the slot")
+        self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
+
+
+class FunctionFailures(unittest.TestCase):
+    def test_exit_at_start_shows_code_and_command(self):
+        daemon.deploy("dies", environmentVariables={"ECHO_EXIT_AT_START": "7"})
+        answer = daemon.invoke("dies")
+        self.assertEqual((answer.status, answer.json["Code"]), (412, "FunctionNotStarted"))
+        self.assertIn("code 7", answer.json["Message"])
+        self.assertIn("/echo", answer.json["Message"])
+
+    def test_command_not_found(self):
+        daemon.deploy("nocommand",
+                      customContainerConfig={"image": image, "entrypoint": ["/no/such"]})
+        answer = daemon.invoke("nocommand")
+        self.assertEqual((answer.status, answer.json["Code"]), (412, "FunctionNotStarted"))
+        self.assertIn("exec: '/no/such': No such file", answer.json["Message"])
+
+    def test_initializer_fails_or_hangs(self):
+        for name, setting, word in (("initfail", {"ECHO_INIT_FAIL": "500"}, "status 500"),
+                                    ("inithang", {"ECHO_INIT_SLEEP_MS": "20000"}, "2 s")):
+            daemon.deploy(name, environmentVariables=setting, **INIT)
+            answer = daemon.invoke(name)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers["X-Fc-Error-Type"], "InitializationError")
+            self.assertIn(word, answer.json["errorMessage"])
+
+    def test_crash_timeout_and_memory_through_a_trigger(self):
+        daemon.deploy("crash", timeout=2)
+        trigger = daemon.trigger("crash")
+        for path, word in (("/exit?code=3", "code 3"), ("/sleep?ms=20000", "timed out after 2 s"),
+                           ("/alloc?mb=900&hold=1", "memorySize is 512 MB")):
+            answer = daemon.request("GET", trigger + path)
+            self.assertEqual((answer.status, answer.json["Code"]), (502, "BadResponse"), answer.text)
+            self.assertIn(word, answer.json["Message"])
+        self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
+
+    def test_disk_is_bounded(self):
+        daemon.deploy("disk")
+        trigger = daemon.trigger("disk")
+        self.assertIn("28", daemon.request("GET", trigger + "/fill?mb=700").text)  # ENOSPC
+
+    def test_host_cannot_be_reached(self):
+        daemon.deploy("island")
+        trigger = daemon.trigger("island")
+        mine = daemon.request("GET", trigger + f"/connect?host=127.0.0.1&port={daemon.port}").json
+        self.assertNotEqual(mine["errno"], 0)
+        seen = daemon.request("GET", trigger + "/ls?path=/proc").text
+        self.assertNotIn(f'"{daemon.process.pid}"', seen)
+
+
+class Deaths(unittest.TestCase):
+    """kill -9 of each process; a daemon of its own."""
+
+    def setUp(self):
+        self.before = (cgroups(), loop_devices(), echo_processes())
+        self.daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=1").start()
+        self.daemon.deploy("f", **GPU)
+        for _ in range(3):
+            self.assertEqual(self.daemon.invoke("f").status, 200)
+
+    def tearDown(self):
+        self.daemon.close()
+
+    def test_launcher(self):
+        os.kill(self.daemon.launcher_pid(), 9)
+        wait_for(lambda: self.daemon.invoke("f").status == 200, 20, "a call after the launcher's death")
+        self.assertGreaterEqual(self.daemon.usage("f")["calls"], 4)
+
+    def test_daemon(self):
+        usage = self.daemon.usage("f")
+        self.daemon.kill()
+        wait_for(lambda: not echo_processes() - self.before[2], 10, "the instances' end")
+        self.daemon.start()
+        after = self.daemon.usage("f")
+        self.assertEqual((after["calls"], after["gpuGBSeconds"]), (3, usage["gpuGBSeconds"]))
+        self.assertEqual(self.daemon.invoke("f").status, 200)
+        self.daemon.stop()
+        left = wait_for(lambda: [(cgroups() - self.before[0], loop_devices() - self.before[1],
+                                  echo_processes() - self.before[2])], 1)
+        self.assertEqual(left[0], (set(), set(), set()))
+
+    def test_drain_finishes_a_running_call(self):
+        trigger = self.daemon.trigger("f")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            call = pool.submit(self.daemon.request, "GET", trigger + "/sleep?ms=1500")
+            wait_for(lambda: any(i["inFlight"] for i in self.daemon.instances("f")), what="the call")
+            self.daemon.stop()
+            self.assertEqual(call.result().status, 200)
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("e2e: sandboxes need root")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
