@@ -108,7 +108,7 @@ void rehearse(const std::string& mountPoint) {
     for (const char* name : {"/a", "/b"}) {
       std::string directory = root + name, file = directory + "/file";
       mkdir(directory.c_str(), 0755);
-      Fd(open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+      const Fd made(open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
       unlink(file.c_str());
       rmdir(directory.c_str());
     }

@@ -155,8 +155,7 @@ Status Launcher::launch(const Shared& instance) {
   return {};
 }
 
-void Launcher::onStub(const Shared& kept) {
-  Shared instance = kept;
+void Launcher::onStub(Shared instance) {
   reactor_.unwatch(instance->slot->stub.get());
   StubReport report;
   Result<runtime::Packet> packet = runtime::receivePacket(instance->slot->stub.get());
@@ -268,8 +267,7 @@ void Launcher::handle(runtime::KillRequest& request, std::vector<Fd>&) {
                             runtime::encode(runtime::Request(request)));
 }
 
-void Launcher::onControl(const Shared& kept) {
-  Shared instance = kept;
+void Launcher::onControl(Shared instance) {
   Result<runtime::Packet> packet = runtime::receivePacket(instance->control.get());
   if (!packet || packet->endOfStream) return reactor_.unwatch(instance->control.get());
   for (int fd : packet->fds) close(fd);

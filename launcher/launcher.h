@@ -57,11 +57,11 @@ class Launcher {
 
   void admitWaiting();
   Status launch(const Shared& instance);
-  void onStub(const Shared& instance);
+  void onStub(Shared instance);  // by value: unwatching drops the caller's reference
   void announce(const Shared& instance, int pidfd);
   void failStart(const Shared& instance, Failure failure);
   void failWaiting(const Failure& failure, std::uint64_t disk);
-  void onControl(const Shared& instance);
+  void onControl(Shared instance);
   void killInstance(const Shared& instance);
   void onInitEnd(const Shared& instance, int status);
   void giveBack(const Shared& instance, std::function<void()> done);

@@ -63,8 +63,7 @@ Status SlotPool::prepare() {
   return {};
 }
 
-void SlotPool::onParked(const std::shared_ptr<Slot>& kept) {
-  std::shared_ptr<Slot> slot = kept;  // unwatch() drops the caller's
+void SlotPool::onParked(std::shared_ptr<Slot> slot) {
   reactor_.unwatch(slot->stub.get());
   --preparing_;
   StubReport report;

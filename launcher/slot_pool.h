@@ -46,7 +46,7 @@ class SlotPool {
 
  private:
   Status prepare();
-  void onParked(const std::shared_ptr<Slot>& slot);
+  void onParked(std::shared_ptr<Slot> slot);  // by value: unwatching drops the caller's reference
   void removeGroups(std::shared_ptr<Slot> slot, std::function<void()> done, int attempt);
 
   Reactor& reactor_;
