@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,12 +161,17 @@ void Launcher::onStub(Shared instance) {
   if (!packet || packet->endOfStream || !runtime::wire::decodeFields(packet->bytes, report)) {
     report.failure = Failure{"stub", 0, "ended before it had made the sandbox"};
   }
+  std::vector<Fd> fds;
+  if (packet) {
+    for (int fd : packet->fds) fds.emplace_back(fd);
+  }
+  if (report.failure.step.empty() && fds.size() != 1) {
+    report.failure = Failure{"stub", 0, "reported no descriptor of the sandbox"};
+  }
   if (!report.failure.step.empty()) return failStart(instance, report.failure);
   instance->slot->stub.reset();
   instance->initPid = report.initPid;
-  int pidfd = static_cast<int>(syscall(SYS_pidfd_open, report.initPid, 0));
-  Fd owned(pidfd);
-  announce(instance, pidfd);
+  announce(instance, fds.front().get());
   reactor_.watch(instance->control.get(), [this, instance] { onControl(instance); });
   reactor_.onChildEnd(instance->initPid,
                       [this, instance](int status) { onInitEnd(instance, status); });

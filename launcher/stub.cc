@@ -42,15 +42,22 @@ void park(const CgroupSet& cgroups, const Fd& socket) {
   send(socket, StubReport{}, fds);
 }
 
-long cloneInit(const Fd& v2Group) {
+// `pidfd` comes from the clone itself: an init that has already ended, and been reaped by the
+// launcher, cannot be opened by its pid any more.
+long cloneInit(const Fd& v2Group, Fd& pidfd) {
   clone_args args{};
+  int made = -1;
   // Without an exit signal: with CLONE_PARENT the child has the stub's own, SIGCHLD.
-  args.flags = CLONE_PARENT | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
+  args.flags =
+      CLONE_PARENT | CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
   if (v2Group) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<__u64>(v2Group.get());
   }
-  return syscall(SYS_clone3, &args, sizeof(args));
+  args.pidfd = reinterpret_cast<__u64>(&made);
+  const long pid = syscall(SYS_clone3, &args, sizeof(args));
+  if (pid > 0) pidfd = Fd(made);
+  return pid;
 }
 
 }  // namespace
@@ -70,14 +77,16 @@ void runStub(const Machine& machine, const CgroupSet& cgroups, Fd inherited) {
   LaunchOrder order;
   if (!runtime::wire::decodeFields(packet->bytes, order)) _exit(1);
   LaunchEnds ends{Fd(packet->fds[0]), Fd(packet->fds[1]), Fd(packet->fds[2]), Fd(packet->fds[3])};
-  long pid = cloneInit(*v2Group);
+  Fd pidfd;
+  long pid = cloneInit(*v2Group, pidfd);
   if (pid == 0) {
     socket.reset();
     v2Group->reset();
     runInit(Sandbox{machine, std::move(order), std::move(ends), {}, {}});
   }
   if (pid < 0) giveUp(socket, "clone", Failure{"", errno, "clone3"});
-  send(socket, StubReport{{}, static_cast<std::int32_t>(pid)});
+  const int fd = pidfd.get();
+  send(socket, StubReport{{}, static_cast<std::int32_t>(pid)}, std::span(&fd, 1));
   _exit(0);
 }
 

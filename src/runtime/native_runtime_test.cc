@@ -232,6 +232,20 @@ TEST_F(SandboxTest, FailedStartsNameTheStep) {
   EXPECT_TRUE(recorder_.exits.empty());  // none of them ever started
 }
 
+// Its init may have been reaped before the launcher hears that it was made.
+TEST_F(SandboxTest, AnInstanceThatDiesAtOnceTakesNothingElseAlong) {
+  seams::InstanceSpec bystander = spec({"sleep"});
+  ASSERT_TRUE(start(bystander));
+  for (int i = 0; i < 50; ++i) {
+    seams::InstanceSpec s = spec({});
+    s.arguments = {"/missing"};
+    expectStartError(start(s), "exec", "'/missing': No such file or directory");
+  }
+  EXPECT_TRUE(runtime_->pidOf(bystander.id));
+  EXPECT_TRUE(recorder_.exits.empty());
+  stop(bystander.id);
+}
+
 TEST_F(SandboxTest, AnImageWhoseProcIsALinkIsRefused) {
   fs::create_symlink("/etc", image_ / "proc");
   expectStartError(start(spec({"report"})), "proc", "/proc is not a plain directory");
