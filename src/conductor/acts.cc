@@ -67,12 +67,18 @@ void Conductor::Acts::operator()(planner::StopInstance command) const {
 }
 
 void Conductor::Acts::operator()(planner::Freeze command) const {
+  if (const auto found = c.instances_.find(command.instance); found != c.instances_.end()) {
+    found->second->cpu = Instance::Cpu::Stopped;
+  }
   if (auto frozen = c.runtime_.freeze(command.instance); !frozen) {
     log::warning("freeze failed", "error=\"{}\"", frozen.error().message);
   }
 }
 
 void Conductor::Acts::operator()(planner::Thaw command) const {
+  if (const auto found = c.instances_.find(command.instance); found != c.instances_.end()) {
+    found->second->cpu = Instance::Cpu::Running;
+  }
   auto thawed = c.runtime_.thaw(command.instance);
   if (thawed) return;
   log::error("thaw failed", "error=\"{}\"", thawed.error().message);

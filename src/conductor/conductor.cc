@@ -102,15 +102,7 @@ net::Task<Result<void>> Conductor::admitted(std::shared_ptr<Invocation> invocati
 net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::connect(
     std::shared_ptr<Invocation> invocation) {
   const std::shared_ptr<Instance> instance = invocation->instance;
-  if (auto idle = instance->connections.take()) co_return std::move(idle);
-  Result<net::UniqueFd> fd = co_await runtime_.socket(instance->id);
-  if (!fd) co_return fail(fd.error());
-  net::Socket socket(loop_, std::move(*fd));
-  const auto port = static_cast<std::uint16_t>(instance->revision->spec.container.port);
-  Result<void> connected = co_await socket.connect(net::SocketAddress::loopback(port),
-                                                   loop_.now() + std::chrono::seconds(5));
-  if (!connected) co_return fail(connected.error());
-  co_return std::make_unique<net::HttpConnection>(loop_, std::move(socket));
+  co_return co_await connectionTo(instance, loop_.now() + std::chrono::seconds(5));
 }
 
 void Conductor::giveBack(const Invocation& invocation,
@@ -193,6 +185,7 @@ std::vector<InstanceStatus> Conductor::instances() const {
     status.function = instance.revision->ref.name;
     status.account = instance.revision->ref.account;
     status.state = std::string(planner::toString(view.state));
+    if (view.health == planner::Health::Unhealthy) status.state += " (unhealthy)";
     status.inFlight = view.inFlight;
     status.concurrency = instance.revision->spec.concurrency;
     if (view.slice) {

@@ -84,7 +84,7 @@ class Conductor : private seams::InstanceListener {
                                              ledger::Moment received);
   // Waits until it is dispatched, or why it will not be.
   net::Task<Result<void>> admitted(std::shared_ptr<Invocation> invocation);
-  // A connection to its instance: an idle one, or a new one. Unavailable when the instance is gone.
+  // A connection to its instance (connectionTo). Unavailable when the instance is gone.
   net::Task<Result<std::unique_ptr<net::HttpConnection>>> connect(
       std::shared_ptr<Invocation> invocation);
   // The connection is not used any more; kept if it can be.
@@ -126,8 +126,18 @@ class Conductor : private seams::InstanceListener {
       std::shared_ptr<Instance> instance);
   net::Task<Result<void>> initialize(std::shared_ptr<Instance> instance,
                                      net::HttpConnection& connection);
+  // An idle connection to it, or a new one.
+  net::Task<Result<std::unique_ptr<net::HttpConnection>>> connectionTo(
+      std::shared_ptr<Instance> instance, Instant deadline);
   net::Task<void> stopInstance(std::shared_ptr<Instance> instance, planner::StopInstance order);
   net::Task<void> runPreStop(std::shared_ptr<Instance> instance);
+  net::Task<Result<void>> callPreStop(std::shared_ptr<Instance> instance);
+
+  // Health checks (conductor/health.cc)
+  net::Task<Result<void>> firstHealthCheck(std::shared_ptr<Instance> instance);
+  net::Task<void> watchHealth(std::shared_ptr<Instance> instance);
+  net::Task<Result<void>> checkHealth(std::shared_ptr<Instance> instance);
+
   void instanceGone(std::shared_ptr<Instance> instance, Error error);
   Error exitError(const Instance& instance, const seams::InstanceExit& exit) const;
 

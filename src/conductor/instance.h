@@ -54,6 +54,8 @@ struct Instance {
   ledger::UseId initializing;
   std::string stopWord;  // why it was stopped, for the ledger
   int inFlight = 0;
+  // Whether its processes run: health checks pause while they do not.
+  enum class Cpu { Running, Stopped } cpu = Cpu::Running;
   net::UpstreamPool connections{static_cast<std::size_t>(limits::kConcurrencyMax)};
   OutputTail output;
 };

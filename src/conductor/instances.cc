@@ -18,6 +18,7 @@ namespace {
 constexpr Duration kFirstPause = std::chrono::microseconds(100);
 constexpr Duration kLongestPause = std::chrono::milliseconds(100);
 constexpr Duration kStopGrace = std::chrono::seconds(5);
+constexpr Duration kConnectForPreStop = std::chrono::seconds(1);
 
 ledger::InstanceTerms termsOf(const Instance& instance) {
   const FunctionSpec& spec = instance.revision->spec;
@@ -70,6 +71,7 @@ net::Task<void> Conductor::startInstance(std::shared_ptr<Instance> instance) {
     log::info("instance ready", "instance={} function={} start_ms={:.1f}", instance->name,
               instance->revision->ref.name,
               toMilliseconds(instance->times.ready - instance->times.ordered));
+    if (instance->revision->spec.container.healthCheck) loop_.spawn(watchHealth(instance));
     step(planner::InstanceReady{instance->id});
   } else if (instance->phase == InstancePhase::Starting) {
     log::warning("instance start failed", "instance={} function={} error=\"{}\"", instance->name,
@@ -104,6 +106,9 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
     if (!initialized) co_return initialized;
   }
   instance->connections.give(std::move(*connection));
+  if (instance->revision->spec.container.healthCheck) {
+    co_return co_await firstHealthCheck(instance);
+  }
   co_return Result<void>{};
 }
 
@@ -184,31 +189,44 @@ net::Task<void> Conductor::stopInstance(std::shared_ptr<Instance> instance,
 }
 
 net::Task<void> Conductor::runPreStop(std::shared_ptr<Instance> instance) {
-  const Hook& hook = instance->revision->spec.preStop;
   const ledger::UseId use =
       accounting_.begin(instance->name, ledger::UseKind::Hook, momentNow(loop_));
-  std::unique_ptr<net::HttpConnection> connection = instance->connections.take();
-  if (!connection) {
-    const auto port = static_cast<std::uint16_t>(instance->revision->spec.container.port);
-    if (auto fd = co_await runtime_.socket(instance->id)) {
-      net::Socket socket(loop_, std::move(*fd));
-      auto connected = co_await socket.connect(net::SocketAddress::loopback(port),
-                                               loop_.now() + std::chrono::seconds(1));
-      if (connected) connection = std::make_unique<net::HttpConnection>(loop_, std::move(socket));
-    }
-  }
-  if (connection) {
-    net::RequestHead head = hookRequest("GET", "/pre-stop", *instance, instance->name, "/pre-stop");
-    const net::SpooledBody empty;
-    auto answer = co_await net::call(loop_, *connection, std::move(head), empty, limits::kApiBody,
-                                     loop_.now() + hook.timeout);
-    if (!answer) {
-      // Its result does not hold the stop up (fact sheet 3.1); it is only said.
-      log::warning("preStop failed", "instance={} error=\"{}\"", instance->name,
-                   answer.error().message);
-    }
+  if (auto done = co_await callPreStop(instance); !done) {
+    // Its result does not hold the stop up (fact sheet 3.1); it is only said.
+    log::warning("preStop failed", "instance={} error=\"{}\"", instance->name,
+                 done.error().message);
   }
   accounting_.endHook(use, momentNow(loop_));
+}
+
+net::Task<Result<void>> Conductor::callPreStop(std::shared_ptr<Instance> instance) {
+  const Hook& hook = instance->revision->spec.preStop;
+  if (!hook.command.empty()) {
+    Result<int> code = co_await runtime_.execute(instance->id, hook.command, hook.timeout);
+    if (!code) co_return fail(std::move(code.error()));
+    if (*code == 0) co_return Result<void>{};
+    co_return fail(ErrorKind::Unavailable, fmt::format("it ended with exit code {}", *code));
+  }
+  auto connection = co_await connectionTo(instance, loop_.now() + kConnectForPreStop);
+  if (!connection) co_return fail(std::move(connection.error()));
+  net::RequestHead head = hookRequest("GET", "/pre-stop", *instance, instance->name, "/pre-stop");
+  const net::SpooledBody empty;
+  auto answer = co_await net::call(loop_, **connection, std::move(head), empty, limits::kApiBody,
+                                   loop_.now() + hook.timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return Result<void>{};
+}
+
+net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::connectionTo(
+    std::shared_ptr<Instance> instance, Instant deadline) {
+  if (auto idle = instance->connections.take()) co_return std::move(idle);
+  const auto port = static_cast<std::uint16_t>(instance->revision->spec.container.port);
+  auto fd = co_await runtime_.socket(instance->id);
+  if (!fd) co_return fail(std::move(fd.error()));
+  net::Socket socket(loop_, std::move(*fd));
+  auto connected = co_await socket.connect(net::SocketAddress::loopback(port), deadline);
+  if (!connected) co_return fail(std::move(connected.error()));
+  co_return std::make_unique<net::HttpConnection>(loop_, std::move(socket));
 }
 
 void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {

@@ -42,6 +42,7 @@ class Planner::Core {
   void on(const InstanceReady& event);
   void on(const InstanceStartFailed& event);
   void on(const InstanceGone& event);
+  void on(const InstanceHealthChanged& event);
   void on(const CardAdded& event);
   void on(const CardLost& event);
   void on(const TimerFired& event);

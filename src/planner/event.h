@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "model/gpu_spec.h"
+#include "planner/instance_state.h"
 #include "planner/plan.h"
 
 namespace okibi::planner {
@@ -78,6 +79,13 @@ struct InstanceGone {
   Error error;
 };
 
+// The health check of a ready instance failed or succeeded often enough to change what is known of
+// it (fact sheet 3.5). New requests go elsewhere while it is unhealthy.
+struct InstanceHealthChanged {
+  InstanceId instance;
+  Health health = Health::Unhealthy;
+};
+
 struct CardAdded {
   Card card;
 };
@@ -101,7 +109,7 @@ struct RuntimeRestored {};
 
 using Event = std::variant<FunctionAdded, FunctionRetired, InvocationArrived, InvocationEnded,
                            InvocationCancelled, InstanceStarted, InstanceReady, InstanceStartFailed,
-                           InstanceGone, CardAdded, CardLost, TimerFired, DrainStarted, RuntimeLost,
-                           RuntimeRestored>;
+                           InstanceGone, InstanceHealthChanged, CardAdded, CardLost, TimerFired,
+                           DrainStarted, RuntimeLost, RuntimeRestored>;
 
 }  // namespace okibi::planner

@@ -168,6 +168,14 @@ void Planner::Core::on(const InstanceGone& event) {
   settle(function);
 }
 
+void Planner::Core::on(const InstanceHealthChanged& event) {
+  Instance* instance = findInstance(event.instance);
+  if (!instance || !instance->serving()) return;
+  instance->health = event.health;
+  instance->function->pool->updateRoom(*instance);
+  settle(*instance->function);
+}
+
 void Planner::Core::on(const CardAdded& event) {
   markDirty(*ledger_.add(event.card).shelf);
 }

@@ -34,8 +34,20 @@ std::string waitedText(Shortage shortage, const Function& function) {
   return {};
 }
 
-std::string instancesText(int count) {
-  return count == 1 ? "the 1 instance is full" : fmt::format("all {} instances full", count);
+std::string instancesText(int count, int unhealthy = 0) {
+  std::string text =
+      count == 1 ? "the 1 instance is full" : fmt::format("all {} instances full", count);
+  if (unhealthy == 0) return text;
+  if (count == 1) return "the 1 instance is unhealthy";
+  return fmt::format("{} or unhealthy ({})", text, unhealthy);
+}
+
+int unhealthyOf(const InstancePool& pool) {
+  int count = 0;
+  for (const Instance* i = pool.instances.front(); i; i = pool.instances.next(*i)) {
+    count += i->serving() && i->health == Health::Unhealthy ? 1 : 0;
+  }
+  return count;
 }
 
 }  // namespace
@@ -84,7 +96,7 @@ std::string startReason(const Function& function) {
   const InstancePool& pool = *function.pool;
   std::string reason = "no instance";
   if (pool.serving() > 0) {
-    reason = instancesText(pool.serving());
+    reason = instancesText(pool.serving(), unhealthyOf(pool));
   } else if (const int coming = pool.starting() + pool.placing(); coming > 0) {
     reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
   }

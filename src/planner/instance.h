@@ -35,6 +35,7 @@ struct Instance {
   InstanceId id;
   Function* function = nullptr;
   InstanceState state = InstanceState::Placing;
+  Health health = Health::Healthy;
   Instant since;             // of the state
   Instant readySince;        // valid once it has been Ready
   CardBook* card = nullptr;  // null: a CPU function. Placing: claimed; else held

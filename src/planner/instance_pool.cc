@@ -14,7 +14,8 @@ bool InstancePool::hasSpare() const {
 }
 
 bool InstancePool::hasRoom(const Instance& instance) const {
-  return instance.serving() && instance.inFlight.size() < static_cast<std::size_t>(concurrency_);
+  return instance.serving() && instance.health == Health::Healthy &&
+         instance.inFlight.size() < static_cast<std::size_t>(concurrency_);
 }
 
 void InstancePool::updateRoom(Instance& instance) {

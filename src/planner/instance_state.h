@@ -16,6 +16,10 @@ enum class InstanceState {
   Gone,          // nothing is left; the planner forgets it in the same step
 };
 
+// What the health check of a ready instance says. Orthogonal to its state: an ailing instance keeps
+// its requests, may freeze and is released like any other, but gets no new ones.
+enum class Health { Healthy, Unhealthy };
+
 std::string_view toString(InstanceState state);
 
 // Whether the life cycle allows the move. A crash takes any state that has started to Gone.

@@ -99,6 +99,13 @@ void LawChecker::hear(const InstanceGone& event) {
   remove(event.instance);
 }
 
+void LawChecker::hear(const InstanceHealthChanged& event) {
+  auto found = instances_.find(event.instance);
+  const bool serving = found != instances_.end() && (found->second.phase == Phase::Ready ||
+                                                     found->second.phase == Phase::Frozen);
+  if (serving) found->second.health = event.health;
+}
+
 void LawChecker::hear(const CardAdded& event) {
   cards_[event.card.id] = event.card.memory;
 }
@@ -123,6 +130,10 @@ void LawChecker::see(const Dispatch& command) {
   Instance& instance = found->second;
   if (instance.phase != Phase::Ready || instance.draining) {
     broken(3, "invocation {} to instance {} that is not ready", command.invocation.value(),
+           command.instance.value());
+  }
+  if (instance.health == Health::Unhealthy) {
+    broken(3, "invocation {} to unhealthy instance {}", command.invocation.value(),
            command.instance.value());
   }
   if (instance.function != r->function) {
@@ -164,8 +175,8 @@ void LawChecker::see(const Abort& command) {
 void LawChecker::see(const StartInstance& command) {
   checkStart(command);
   Function& function = functions_[command.function];
-  instances_[command.instance] = {
-      command.function, Phase::Starting, command.slice, 0, false, false};
+  instances_[command.instance] = {command.function, Phase::Starting, command.slice, 0, false, false,
+                                  Health::Healthy};
   ++function.starting;
   checkCards();
   checkQuota(function.plan.account);
@@ -246,7 +257,7 @@ void LawChecker::see(const Thaw& command) {
 
 bool LawChecker::hasRoom(const Instance& instance) const {
   return (instance.phase == Phase::Ready || instance.phase == Phase::Frozen) &&
-         !instance.draining &&
+         !instance.draining && instance.health == Health::Healthy &&
          instance.inFlight < functions_.at(instance.function).plan.concurrency;
 }
 

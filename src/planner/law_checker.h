@@ -48,6 +48,7 @@ class LawChecker {
     int inFlight = 0;
     bool draining = false;   // before the step
     bool willDrain = false;  // after it
+    Health health = Health::Healthy;
   };
   struct Function {
     FunctionPlan plan;
@@ -61,6 +62,7 @@ class LawChecker {
   void hear(const InvocationCancelled& event);
   void hear(const InstanceReady& event);
   void hear(const InstanceGone& event);
+  void hear(const InstanceHealthChanged& event);
   void hear(const CardAdded& event);
   void hear(const RuntimeLost& event);
   template <typename Other>

@@ -51,6 +51,14 @@ class LawCheckerTest : public ::testing::Test {
   Instant now_{};
 };
 
+TEST_F(LawCheckerTest, UnhealthyInstanceGetsNoRequest) {
+  serveOne();
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed});
+  feed(InstanceHealthChanged{InstanceId(1), Health::Unhealthy});
+  arrive(2, {dispatch(2, 1)});
+  expectBroken("law 3: invocation 2 to unhealthy instance 1");
+}
+
 TEST_F(LawCheckerTest, SoundTracePasses) {
   serveOne();
   feed(InvocationEnded{InvocationId(1), Outcome::Completed},

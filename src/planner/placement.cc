@@ -67,11 +67,14 @@ std::optional<Placement> evict(const Function& function, YieldRule readyBefore) 
   return std::nullopt;
 }
 
+// Its own busy instances are what the function lacks more of; an idle one of its own has no room
+// only because it is unhealthy, and may go.
 template <typename List>
 Instance* firstOutside(const List& list, const Function& function,
                        const std::vector<Instance*>& leaving) {
   for (Instance* i = list.front(); i; i = list.next(*i)) {
-    if (i->function != &function && std::ranges::find(leaving, i) == leaving.end()) return i;
+    if (i->function == &function && !i->isIdle()) continue;
+    if (std::ranges::find(leaving, i) == leaving.end()) return i;
   }
   return nullptr;
 }

@@ -21,7 +21,8 @@ namespace {
 
 struct Options {
   int cards, functions, accounts, arrivals;
-  double startFailure, crash, cancel, broken, timeout, cardLoss, runtimeLoss, replace, retire;
+  double startFailure, crash, ailing, cancel, broken, timeout, cardLoss, runtimeLoss, replace,
+      retire;
   Duration arrivalGap, serviceMax, startMax, stopMax, deadlineMax;
   PlannerConfig config;
 };
@@ -43,6 +44,7 @@ Options draw(Random& random) {
   o.arrivals = static_cast<int>(random.between(20, 150));
   o.startFailure = faultChance(random, 0.6);
   o.crash = faultChance(random, 0.3);
+  o.ailing = faultChance(random, 0.3);
   o.cancel = faultChance(random, 0.4);
   o.broken = faultChance(random, 0.2);
   o.timeout = faultChance(random, 0.2);
@@ -154,6 +156,12 @@ class World {
       step(FunctionAdded{drawPlan(), old});
     } else if (random_.chance(options_.retire)) {
       step(FunctionRetired{old});
+    }
+    if (random_.chance(options_.ailing) && !ready_.empty()) {
+      const auto index = static_cast<std::size_t>(
+          random_.between(0, static_cast<std::int64_t>(ready_.size()) - 1));
+      step(InstanceHealthChanged{ready_[index],
+                                 random_.chance(0.6) ? Health::Unhealthy : Health::Healthy});
     }
     if (random_.chance(options_.crash) && !ready_.empty()) {
       const auto index = static_cast<std::size_t>(

@@ -5,6 +5,7 @@
 //   lose CARD                              [freeze=S|never] [replace-abandoned] [replaces=NAME]
 //   retire NAME                   arrive ID NAME [wait=S]     end ID [timeout|broken]
 //   cancel ID                     started/ready/gone iN       failed iN MESSAGE
+//   ailing/well iN
 //   timer   drain   lost   restored
 //
 // Instances are i1, i2, … in the order the planner made them. Timers fire by themselves between
@@ -141,6 +142,8 @@ class Scenario {
     std::getline(words, rest);
     if (verb == "started") return InstanceStarted{instance};
     if (verb == "ready") return InstanceReady{instance};
+    if (verb == "ailing") return InstanceHealthChanged{instance, Health::Unhealthy};
+    if (verb == "well") return InstanceHealthChanged{instance, Health::Healthy};
     const Error error{ErrorKind::Unavailable, trimmed(rest), "FunctionNotStarted"};
     if (verb == "failed") return InstanceStartFailed{instance, error};
     EXPECT_EQ(verb, "gone");
@@ -482,6 +485,27 @@ TEST(PlannerTable, CrashAbortsItsRequestsAndTheQueueGetsANewInstance) {
     0.3  | end 1                  |
   )",
         config);
+}
+
+TEST(PlannerTable, UnhealthyInstanceGetsNoNewRequestsUntilItIsWellAgain) {
+  check(R"(
+    0    | function f conc=2 idle=10 |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | ailing i1              |
+    0.3  | arrive 2 f             | start i2 (the 1 instance is unhealthy)
+    0.4  | well i1                | dispatch 2 i1 warm (the 1 instance is full)
+    0.5  | ready i2               |
+    0.6  | ailing i1              |
+    0.7  | arrive 3 f             | dispatch 3 i2 warm
+    0.8  | end 1                  |
+    0.8  | end 2                  |
+    1.8  | timer                  | freeze i1
+    2    | end 3                  |
+    3    | timer                  | freeze i2
+    4    | ailing i2              |
+    5    | arrive 4 f             | start i3 (all 2 instances full or unhealthy (2))
+  )");
 }
 
 TEST(PlannerTable, BrokenAndAbandonedInstancesGetNoMoreRequests) {

@@ -17,6 +17,7 @@ struct InstanceView {
   InstanceId id;
   FunctionKey function;
   InstanceState state = InstanceState::Placing;
+  Health health = Health::Healthy;
   Instant since;               // of the state
   int inFlight = 0;            // requests
   std::optional<Slice> slice;  // Placing: claimed, not yet held

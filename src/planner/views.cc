@@ -10,6 +10,7 @@ InstanceView viewOf(const Instance& instance) {
   InstanceView view{.id = instance.id,
                     .function = instance.function->key,
                     .state = instance.state,
+                    .health = instance.health,
                     .since = instance.since,
                     .inFlight = static_cast<int>(instance.inFlight.size()),
                     .slice = std::nullopt,

@@ -23,6 +23,11 @@ GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
 INIT = {"instanceLifecycleConfig": {"initializer": {"handler": "initialize", "timeout": 2}}}
 
 
+def checked(path):
+    return {"customContainerConfig": {"image": image, "healthCheckConfig": {
+        "httpGetUrl": path, "periodSeconds": 1, "failureThreshold": 1}}}
+
+
 def setUpModule():
     global work, daemon, image
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-image-")
@@ -191,14 +196,34 @@ class FunctionFailures(unittest.TestCase):
             self.assertIn(word, answer.json["errorMessage"])
 
     def test_crash_timeout_and_memory_through_a_trigger(self):
-        daemon.deploy("crash", timeout=2)
-        trigger = daemon.trigger("crash")
-        for path, word in (("/exit?code=3", "code 3"), ("/sleep?ms=20000", "timed out after 2 s"),
-                           ("/alloc?mb=900&hold=1", "memorySize is 512 MB")):
-            answer = daemon.request("GET", trigger + path)
+        # The timeout is short only where it is what is tested: a slow machine fills memory slowly.
+        for name, timeout, path, word in (("exits", 30, "/exit?code=3", "code 3"),
+                                          ("late", 2, "/sleep?ms=20000", "timed out after 2 s"),
+                                          ("fat", 120, "/alloc?mb=900&hold=1", "memorySize is 512 MB")):
+            daemon.deploy(name, timeout=timeout)
+            trigger = daemon.trigger(name)
+            answer = daemon.request("GET", trigger + path, timeout=150)
             self.assertEqual((answer.status, answer.json["Code"]), (502, "BadResponse"), answer.text)
             self.assertIn(word, answer.json["Message"])
-        self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
+            self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
+
+    def test_first_health_check_decides_the_start(self):
+        daemon.deploy("ill", **checked("/status?code=500"))
+        answer = daemon.invoke("ill")
+        self.assertEqual((answer.status, answer.json["Code"]), (412, "FunctionNotStarted"))
+        self.assertIn("check function health failed with status code: 500", answer.json["Message"])
+
+    def test_unhealthy_instance_keeps_its_call_and_gets_no_other(self):
+        daemon.deploy("ailing", instanceConcurrency=5, **checked("/health"))
+        trigger = daemon.trigger("ailing")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            call = pool.submit(daemon.request, "GET", trigger + "/sleep?ms=6000")
+            wait_for(lambda: daemon.instances("ailing"), what="the call")
+            self.assertEqual(daemon.request("GET", trigger + "/health?set=503").status, 200)
+            wait_for(lambda: "unhealthy" in daemon.instances("ailing")[0]["state"], 20, "the check")
+            self.assertEqual(daemon.request("GET", trigger + "/health").status, 200)  # another's
+            self.assertEqual(len(daemon.instances("ailing")), 2)
+            self.assertEqual(call.result().status, 200)
 
     def test_disk_is_bounded(self):
         daemon.deploy("disk")
