@@ -229,7 +229,8 @@ def problems(built):
         for check in checks:
             for line, reason in check:
                 yield source.name, line, reason
-    tops = [path for path in sorted(ROOT.iterdir()) if path.is_file() and (path.suffix in TEXT_NAMES or not path.suffix)]
+    tops = [path for path in sorted(ROOT.iterdir())
+            if path.is_file() and path.name != ".git" and (path.suffix in TEXT_NAMES or not path.suffix)]
     for path in [*files(TEXT_FOLDERS, TEXT_NAMES), *tops]:
         for line, reason in check_text(path):
             yield path.relative_to(ROOT).as_posix(), line, reason
