@@ -1,4 +1,8 @@
-"""A daemon of our own on a free loopback port, and the few calls that tests make of it."""
+"""A daemon of our own on a free loopback port, and the few calls that tests make of it.
+
+Nothing here or in the tests may depend on how fast the machine is: what must last, lasts until the test
+ends it (Held); what must come, is waited for far longer than it takes.
+"""
 
 import http.client
 import json
@@ -19,15 +23,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, seconds=20, what="the condition"):
+def wait_for(condition, seconds=60, what="the condition"):
     """Polls what the world does in its own time; how long it took is never asserted."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         value = condition()
         if value:
             return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true in {seconds} s")
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not come true in {seconds} s")
 
 
 class Answer:
@@ -43,6 +48,26 @@ class Answer:
         return json.loads(self.body)
 
 
+class Held:
+    """A request whose body does not end before end(): the echo answers it then, and no sooner."""
+
+    def __init__(self, port, path):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+        self.socket.sendall(f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n4\r\nheld\r\n".encode())
+
+    def end(self):
+        self.socket.sendall(b"0\r\n\r\n")
+        response = http.client.HTTPResponse(self.socket)
+        response.begin()
+        answer = Answer(response)
+        self.socket.close()
+        return answer
+
+    def leave(self):
+        self.socket.close()
+
+
 class Daemon:
     def __init__(self, okibi, image, *flags):
         self.okibi, self.image, self.flags = okibi, image, flags
@@ -56,7 +81,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [self.okibi, "serve", "--listen", f"127.0.0.1:{self.port}", "--state-dir",
                  self.state, "--insecure-no-auth", *self.flags], stdout=log, stderr=log)
-        wait_for(self._answers, 30, "the daemon's first answer")
+        wait_for(self._answers, 60, "the daemon's first answer")
         return self
 
     def _answers(self):
@@ -70,7 +95,7 @@ class Daemon:
     def log_text(self):
         return (Path(self.directory.name) / "log").read_text(errors="replace")[-6000:]
 
-    def request(self, method, path, body=None, headers=None, timeout=60):
+    def request(self, method, path, body=None, headers=None, timeout=180):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             if isinstance(body, dict):
@@ -82,13 +107,13 @@ class Daemon:
 
     def deploy(self, name, expect="Active", **fields):
         spec = {"functionName": name, "runtime": "custom-container", "handler": "h", "cpu": 0.5,
-                "memorySize": 512, "timeout": 30, "idleTimeout": 300,
+                "memorySize": 512, "timeout": 120, "idleTimeout": 300,
                 "customContainerConfig": {"image": self.image}, **fields}
         answer = self.request("POST", f"{API}/functions", spec)
         if answer.status != 200:
             return answer
         get = lambda: self.request("GET", f"{API}/functions/{name}").json
-        wait_for(lambda: get()["state"] == expect, 30, f"{name} {expect}")
+        wait_for(lambda: get()["state"] == expect, what=f"{name} {expect}")
         return Deployed(get())
 
     def trigger(self, name):
@@ -98,8 +123,18 @@ class Daemon:
         assert made.status == 200, made.text
         return "/trigger/" + made.json["triggerId"]
 
-    def invoke(self, name, body=b"x", headers=None, timeout=60):
+    def invoke(self, name, body=b"x", headers=None, timeout=180):
         return self.request("POST", f"{API}/functions/{name}/invocations", body, headers, timeout)
+
+    def hold(self, trigger, function):
+        """A request that the function has begun to serve."""
+        before = self.in_flight(function)
+        held = Held(self.port, trigger + "/")
+        wait_for(lambda: self.in_flight(function) > before, what="the held request's instance")
+        return held
+
+    def in_flight(self, function):
+        return sum(i["inFlight"] for i in self.instances(function))
 
     def instances(self, name=None):
         listed = self.request("GET", "/okibi/v1/instances").json["instances"]
@@ -141,24 +176,41 @@ class Deployed:
         self.json = value
 
 
-def cgroups():
-    found = set()
-    for root, folders, _ in os.walk("/sys/fs/cgroup"):
-        found.update(os.path.join(root, f) for f in folders if f.startswith("okibi-"))
-    return found
+def remnants(state):
+    """What of the instances of a state directory is on this machine: cgroups, loop devices, mounts, processes."""
+    group = cgroup_name(state)
+    folders = [os.path.join(root, group) for root, below, _ in os.walk("/sys/fs/cgroup") if group in below]
+    devices = [str(p) for p in Path("/sys/block").glob("loop*/loop/backing_file")
+               if _text(p).startswith(str(state))]
+    mounts = [line for line in _text("/proc/mounts").splitlines() if str(state) in line]
+    return sorted(folders + devices + mounts) + sandbox_processes(state)
 
 
-def loop_devices():
-    return {p for p in Path("/sys/block").glob("loop*/loop/backing_file")}
+def wait_until_gone(state):
+    """The kernel takes mounts down a little after the last process that saw them."""
+    end = time.monotonic() + 60
+    while left := remnants(state):
+        if time.monotonic() > end:
+            raise AssertionError(f"left behind: {left}")
+        time.sleep(0.05)
 
 
-def echo_processes():
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cmdline").read_bytes().startswith(b"/echo\0"):
-                    found.add(int(entry.name))
-            except OSError:
-                pass
-    return found
+def sandbox_processes(state):
+    group = cgroup_name(state)
+    return [int(p.name) for p in Path("/proc").iterdir()
+            if p.name.isdigit() and group in _text(p / "cgroup")]
+
+
+def cgroup_name(state):
+    """The launcher's name for all that belongs to a state directory: FNV-1a of its path."""
+    value = 0xCBF29CE484222325
+    for byte in os.path.realpath(state).encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return f"okibi-{value:016x}"
+
+
+def _text(path):
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:  # it went meanwhile
+        return ""

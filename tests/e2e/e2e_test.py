@@ -4,9 +4,7 @@
 Every test states what a user would see. Nothing here asserts a time.
 """
 
-import concurrent.futures
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,17 +13,19 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import (API, Daemon, cgroups, echo_processes, free_port, loop_devices,  # noqa: E402
-                    wait_for)
+from daemon import API, Daemon, Held, free_port, sandbox_processes, wait_for, wait_until_gone  # noqa: E402
 
 OKIBI, ECHO = sys.argv[1], sys.argv[2]
 GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
-INIT = {"instanceLifecycleConfig": {"initializer": {"handler": "initialize", "timeout": 2}}}
+
+
+def initializer(seconds):
+    return {"instanceLifecycleConfig": {"initializer": {"handler": "initialize", "timeout": seconds}}}
 
 
 def checked(path):
     return {"customContainerConfig": {"image": image, "healthCheckConfig": {
-        "httpGetUrl": path, "periodSeconds": 1, "failureThreshold": 1}}}
+        "httpGetUrl": path, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 1}}}
 
 
 def setUpModule():
@@ -98,7 +98,7 @@ class Refusals(unittest.TestCase):
 
 class Calls(unittest.TestCase):
     def test_cold_then_warm_and_the_phases_sum(self):
-        daemon.deploy("calls", **GPU, **INIT)
+        daemon.deploy("calls", **GPU, **initializer(60))
         self.assertEqual(daemon.invoke("calls", b"hello").text, "hello")
         self.assertEqual(daemon.invoke("calls", b"again").text, "again")
         listed = daemon.request("GET", "/okibi/v1/invocations?functionName=calls").json["invocations"]
@@ -106,10 +106,12 @@ class Calls(unittest.TestCase):
         cold = listed[1]
         parts = sum(cold["phases"].values()) + cold["requestMs"]
         self.assertAlmostEqual(parts, cold["totalMs"], delta=0.01)
-        # Load and first answer are one interval, the second call another: 1 GB for 1 s each.
+        # Load and first answer are one interval, the second call another: 1 GB, each rounded up to 1 s.
         usage = daemon.usage("calls")
-        self.assertEqual((usage["calls"], usage["gpuGBSeconds"]), (2, 2))
-        self.assertAlmostEqual(usage["cost"], 0.000036)
+        billed, active = usage["gpuGBSeconds"], usage["activeMs"] / 1000
+        self.assertEqual((usage["calls"], billed), (2, int(billed)))
+        self.assertTrue(active <= billed < active + 2, usage)
+        self.assertAlmostEqual(usage["cost"], 0.000018 * billed)
 
     def test_trigger_passes_through(self):
         daemon.deploy("web")
@@ -125,49 +127,42 @@ class Calls(unittest.TestCase):
         self.assertEqual(daemon.request("PUT", trigger + "/").status, 403)
 
     def test_thirty_callers_and_the_quota(self):
-        daemon.deploy("burst", timeout=60, **GPU)
+        daemon.deploy("burst", **GPU)
         trigger = daemon.trigger("burst")
-        with concurrent.futures.ThreadPoolExecutor(31) as pool:
-            calls = [pool.submit(daemon.request, "GET", trigger + "/sleep?ms=6000")
-                     for _ in range(30)]
-            wait_for(lambda: sum(i["inFlight"] for i in daemon.instances("burst")) == 30, 30,
-                     "thirty running calls")
-            late = daemon.request("GET", trigger + "/")
-            self.assertEqual((late.status, late.json["Code"]), (429, "ResourceExhausted"))
-            self.assertIn("30 of 30", late.json["Message"])
-            self.assertEqual([c.result().status for c in calls], [200] * 30)
+        calls = [Held(daemon.port, trigger + "/") for _ in range(30)]
+        wait_for(lambda: daemon.in_flight("burst") == 30, 120, "thirty running calls")
+        late = daemon.request("GET", trigger + "/")
+        self.assertEqual((late.status, late.json["Code"]), (429, "ResourceExhausted"))
+        self.assertIn("30 of 30", late.json["Message"])
+        self.assertEqual([c.end().status for c in calls], [200] * 30)
         self.assertEqual(daemon.usage("burst")["calls"], 30)
         daemon.request("DELETE", f"{API}/functions/burst")
-        wait_for(lambda: not daemon.instances("burst"), 30, "the burst's end")
+        wait_for(lambda: not daemon.instances("burst"), what="the burst's end")
 
     def test_idle_instance_is_released(self):
         daemon.deploy("sleepy", idleTimeout=1)
         self.assertEqual(daemon.invoke("sleepy").status, 200)
-        wait_for(lambda: not daemon.instances("sleepy"), 20, "the idle release")
+        wait_for(lambda: not daemon.instances("sleepy"), what="the idle release")
 
     def test_frozen_instance_answers(self):
         daemon.deploy("cool")
         daemon.invoke("cool")
-        wait_for(lambda: daemon.instances("cool")[0]["state"].lower() == "frozen", 20, "the freeze")
+        wait_for(lambda: daemon.instances("cool")[0]["state"].lower() == "frozen", what="the freeze")
         self.assertEqual(daemon.invoke("cool", b"woken").text, "woken")
 
     def test_delete_lets_a_running_call_finish(self):
         daemon.deploy("leaving")
-        trigger = daemon.trigger("leaving")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            call = pool.submit(daemon.request, "GET", trigger + "/sleep?ms=1500")
-            wait_for(lambda: any(i["inFlight"] for i in daemon.instances("leaving")), what="the call")
-            self.assertEqual(daemon.request("DELETE", f"{API}/functions/leaving").status, 204)
-            self.assertEqual(call.result().status, 200)
-        wait_for(lambda: not daemon.instances("leaving"), 20, "the release")
+        call = daemon.hold(daemon.trigger("leaving"), "leaving")
+        self.assertEqual(daemon.request("DELETE", f"{API}/functions/leaving").status, 204)
+        answer = call.end()
+        self.assertEqual((answer.status, answer.text), (200, "held"))
+        wait_for(lambda: not daemon.instances("leaving"), what="the release")
 
     def test_a_caller_who_leaves_frees_the_slot(self):
         daemon.deploy("quit")
         trigger = daemon.trigger("quit")
-        with socket.create_connection(("127.0.0.1", daemon.port)) as caller:
-            caller.sendall(f"GET {trigger}/sleep?ms=20000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-            wait_for(lambda: any(i["inFlight"] for i in daemon.instances("quit")), what="the call")
-        wait_for(lambda: not any(i["inFlight"] for i in daemon.instances("quit")), what="the slot")
+        daemon.hold(trigger, "quit").leave()
+        wait_for(lambda: not daemon.in_flight("quit"), what="the slot")
         self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
 
 
@@ -187,25 +182,26 @@ class FunctionFailures(unittest.TestCase):
         self.assertIn("exec: '/no/such': No such file", answer.json["Message"])
 
     def test_initializer_fails_or_hangs(self):
-        for name, setting, word in (("initfail", {"ECHO_INIT_FAIL": "500"}, "status 500"),
-                                    ("inithang", {"ECHO_INIT_SLEEP_MS": "20000"}, "2 s")):
-            daemon.deploy(name, environmentVariables=setting, **INIT)
+        for name, setting, seconds, word in (
+                ("initfail", {"ECHO_INIT_FAIL": "500"}, 60, "status 500"),
+                ("inithang", {"ECHO_INIT_SLEEP_MS": "120000"}, 2, "2 s")):
+            daemon.deploy(name, environmentVariables=setting, **initializer(seconds))
             answer = daemon.invoke(name)
             self.assertEqual(answer.status, 200)
             self.assertEqual(answer.headers["X-Fc-Error-Type"], "InitializationError")
             self.assertIn(word, answer.json["errorMessage"])
 
-    def test_crash_timeout_and_memory_through_a_trigger(self):
-        # The timeout is short only where it is what is tested: a slow machine fills memory slowly.
-        for name, timeout, path, word in (("exits", 30, "/exit?code=3", "code 3"),
-                                          ("late", 2, "/sleep?ms=20000", "timed out after 2 s"),
-                                          ("fat", 120, "/alloc?mb=900&hold=1", "memorySize is 512 MB")):
-            daemon.deploy(name, timeout=timeout)
-            trigger = daemon.trigger(name)
-            answer = daemon.request("GET", trigger + path, timeout=150)
-            self.assertEqual((answer.status, answer.json["Code"]), (502, "BadResponse"), answer.text)
-            self.assertIn(word, answer.json["Message"])
-            self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
+    def fails(self, trigger, path, word):
+        answer = daemon.request("GET", trigger + path)
+        self.assertEqual((answer.status, answer.json["Code"]), (502, "BadResponse"), answer.text)
+        self.assertIn(word, answer.json["Message"])
+
+    def test_crash_and_memory_through_a_trigger(self):
+        daemon.deploy("crash")
+        trigger = daemon.trigger("crash")
+        self.fails(trigger, "/exit?code=3", "code 3")
+        self.fails(trigger, "/alloc?mb=900&hold=1", "memorySize is 512 MB")
+        self.assertEqual(daemon.request("GET", trigger + "/").status, 200)
 
     def test_first_health_check_decides_the_start(self):
         daemon.deploy("ill", **checked("/status?code=500"))
@@ -216,14 +212,17 @@ class FunctionFailures(unittest.TestCase):
     def test_unhealthy_instance_keeps_its_call_and_gets_no_other(self):
         daemon.deploy("ailing", instanceConcurrency=5, **checked("/health"))
         trigger = daemon.trigger("ailing")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            call = pool.submit(daemon.request, "GET", trigger + "/sleep?ms=6000")
-            wait_for(lambda: daemon.instances("ailing"), what="the call")
-            self.assertEqual(daemon.request("GET", trigger + "/health?set=503").status, 200)
-            wait_for(lambda: "unhealthy" in daemon.instances("ailing")[0]["state"], 20, "the check")
-            self.assertEqual(daemon.request("GET", trigger + "/health").status, 200)  # another's
-            self.assertEqual(len(daemon.instances("ailing")), 2)
-            self.assertEqual(call.result().status, 200)
+        call = daemon.hold(trigger, "ailing")
+        self.assertEqual(daemon.request("GET", trigger + "/health?set=503").status, 200)
+        wait_for(lambda: "unhealthy" in daemon.instances("ailing")[0]["state"], what="the check")
+        self.assertEqual(daemon.request("GET", trigger + "/health").status, 200)  # another's
+        self.assertEqual(len(daemon.instances("ailing")), 2)
+        self.assertEqual(call.end().status, 200)
+
+    def test_timeout_through_a_trigger(self):
+        daemon.deploy("slow", timeout=2)
+        trigger = daemon.trigger("slow")
+        self.fails(trigger, "/sleep?ms=60000", "timed out after 2 s")
 
     def test_disk_is_bounded(self):
         daemon.deploy("disk")
@@ -243,7 +242,6 @@ class Deaths(unittest.TestCase):
     """kill -9 of each process; a daemon of its own."""
 
     def setUp(self):
-        self.before = (cgroups(), loop_devices(), echo_processes())
         self.daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=1").start()
         self.daemon.deploy("f", **GPU)
         for _ in range(3):
@@ -254,29 +252,27 @@ class Deaths(unittest.TestCase):
 
     def test_launcher(self):
         os.kill(self.daemon.launcher_pid(), 9)
-        wait_for(lambda: self.daemon.invoke("f").status == 200, 20, "a call after the launcher's death")
+        wait_for(lambda: self.daemon.invoke("f").status == 200, what="a call after the launcher's death")
         self.assertGreaterEqual(self.daemon.usage("f")["calls"], 4)
 
     def test_daemon(self):
         usage = self.daemon.usage("f")
+        self.assertTrue(sandbox_processes(self.daemon.state))
         self.daemon.kill()
-        wait_for(lambda: not echo_processes() - self.before[2], 10, "the instances' end")
+        wait_for(lambda: not sandbox_processes(self.daemon.state), what="the instances' end")
         self.daemon.start()
         after = self.daemon.usage("f")
         self.assertEqual((after["calls"], after["gpuGBSeconds"]), (3, usage["gpuGBSeconds"]))
         self.assertEqual(self.daemon.invoke("f").status, 200)
         self.daemon.stop()
-        left = wait_for(lambda: [(cgroups() - self.before[0], loop_devices() - self.before[1],
-                                  echo_processes() - self.before[2])], 1)
-        self.assertEqual(left[0], (set(), set(), set()))
+        wait_until_gone(self.daemon.state)
 
     def test_drain_finishes_a_running_call(self):
-        trigger = self.daemon.trigger("f")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            call = pool.submit(self.daemon.request, "GET", trigger + "/sleep?ms=1500")
-            wait_for(lambda: any(i["inFlight"] for i in self.daemon.instances("f")), what="the call")
-            self.daemon.stop()
-            self.assertEqual(call.result().status, 200)
+        call = self.daemon.hold(self.daemon.trigger("f"), "f")
+        self.daemon.process.terminate()
+        wait_for(lambda: "draining" in self.daemon.log_text(), what="the drain")
+        self.assertEqual(call.end().status, 200)
+        self.daemon.stop()
 
 
 if __name__ == "__main__":

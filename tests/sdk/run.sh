@@ -25,12 +25,12 @@ port=$(node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{
 "$build/okibi" serve --listen "127.0.0.1:$port" --state-dir "$work/state" \
   --simulated-cards fc.gpu.tesla.1=2 >"$work/out" 2>"$work/err" &
 daemon=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
   grep -q 'listening on' "$work/out" && break
   kill -0 "$daemon" 2>/dev/null || { cat "$work/err"; exit 1; }
   sleep 0.1
 done
-grep -q 'listening on' "$work/out" || { echo "the daemon did not listen within 10 s"; cat "$work/err"; exit 1; }
+grep -q 'listening on' "$work/out" || { echo "the daemon did not listen within 60 s"; cat "$work/err"; exit 1; }
 export OKIBI_IMAGE OKIBI_ENDPOINT=127.0.0.1:$port
 OKIBI_KEY_ID=$(sed -n 's/.*Access key ID: *//p' "$work/out")
 OKIBI_KEY_SECRET=$(sed -n 's/.*Access key secret: *//p' "$work/out")
