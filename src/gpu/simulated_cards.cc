@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/encoding.h"
 
 namespace okibi::gpu {
@@ -50,6 +51,29 @@ Result<std::vector<Card>> parseSimulatedCards(std::string_view text, std::uint64
     }
   }
   return cards;
+}
+
+SimulatedInventory::SimulatedInventory(std::vector<Card> cards) {
+  for (Card& card : cards) {
+    OKIBI_CHECK(card.origin == CardOrigin::Simulated, "card {}", card.uuid);
+    seams::CardFacts facts;
+    facts.name = "simulated " + card.type;
+    facts.total = card.memory;
+    facts.card = std::move(card);
+    cards_.cards.push_back(std::move(facts));
+  }
+}
+
+Result<seams::GpuUse> SimulatedInventory::use() {
+  seams::GpuUse use;
+  for (const seams::CardFacts& facts : cards_.cards) {
+    use.cards.push_back({.card = facts.card.id, .used = {}, .busyPercent = std::nullopt});
+  }
+  return use;
+}
+
+Result<std::optional<seams::GpuEvent>> SimulatedInventory::waitForEvent(Duration) {
+  return fail(ErrorKind::Unavailable, "simulated cards have no events");
 }
 
 }  // namespace okibi::gpu

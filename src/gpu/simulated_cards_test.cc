@@ -29,5 +29,19 @@ TEST(SimulatedCards, BadTextNamesThePart) {
   }
 }
 
+TEST(SimulatedInventory, IsNothingButSimulated) {
+  SimulatedInventory inventory(*parseSimulatedCards("fc.gpu.tesla.1=2"));
+  EXPECT_EQ(inventory.describe().driverVersion, "");
+  ASSERT_EQ(inventory.describe().cards.size(), 2u);
+  for (const seams::CardFacts& facts : inventory.describe().cards) {
+    EXPECT_EQ(facts.card.origin, CardOrigin::Simulated);
+    EXPECT_TRUE(facts.name.starts_with("simulated"));
+  }
+  ASSERT_TRUE(inventory.use());
+  EXPECT_EQ(inventory.use()->cards.size(), 2u);
+  EXPECT_TRUE(inventory.use()->processes.empty());
+  EXPECT_FALSE(inventory.waitForEvent(Duration::zero()));
+}
+
 }  // namespace
 }  // namespace okibi::gpu

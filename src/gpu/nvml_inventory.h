@@ -1,0 +1,69 @@
+#pragma once
+// NvmlInventory: the cards of this machine as NVIDIA's driver describes them. A card in MIG mode is
+// offered as its partitions, each a card of its own.
+//
+// Drivers that cap memory per cgroup (615 and later) are used through `MemoryCap` (memory_cap.h),
+// which this class implements because it holds the driver's handles.
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "gpu/card_naming.h"
+#include "gpu/memory_cap.h"
+#include "gpu/nvml_library.h"
+#include "seams/gpu_inventory.h"
+
+namespace okibi::gpu {
+
+struct NvmlOptions {
+  std::filesystem::path library = "libnvidia-ml.so.1";
+  std::filesystem::path procRoot = "/proc", sysRoot = "/sys";
+  std::vector<CardRule> rules;
+};
+
+class NvmlInventory final : public seams::GpuInventory, public MemoryCap {
+ public:
+  // Blocks, up to seconds where the driver first has to wake the cards. Errors as
+  // NvmlLibrary::open; a card that cannot be read is left out and logged.
+  static Result<std::unique_ptr<NvmlInventory>> open(NvmlOptions options);
+  ~NvmlInventory() override;
+
+  const seams::Cards& describe() const override { return cards_; }
+  Result<seams::GpuUse> use() override;
+  Result<std::optional<seams::GpuEvent>> waitForEvent(Duration timeout) override;
+
+  Result<void> set(CardId card, const std::filesystem::path& cgroup, Bytes limit) override;
+  Result<void> clear(CardId card, const std::filesystem::path& cgroup) override;
+
+ private:
+  // A card as offered: the whole device, or one partition of `parent`.
+  struct Offered {
+    nvml::Device device, parent;
+  };
+
+  NvmlInventory(NvmlOptions options, std::unique_ptr<NvmlLibrary> library);
+  Result<void> discover();
+  void addDevice(nvml::Device device);
+  void addPartitions(nvml::Device device, const seams::CardFacts& parent);
+  void offer(seams::CardFacts facts, Offered handles, Whole whole);
+  Result<seams::CardFacts> readDevice(nvml::Device device) const;
+  Result<void> readMemory(nvml::Device device, seams::CardFacts& facts) const;
+  std::string readName(nvml::Device device) const;
+  bool isPartitioned(nvml::Device device) const;
+  std::optional<int> numaNodeOf(nvml::Device device, const std::string& pciAddress) const;
+
+  std::optional<Bytes> usedOf(nvml::Device device) const;
+  void addProcesses(std::size_t index, seams::GpuUse& use) const;
+  const Offered* find(CardId card) const;
+  CardId cardOf(const nvml::EventData& event) const;
+  Result<void> listen();
+
+  NvmlOptions options_;
+  std::unique_ptr<NvmlLibrary> library_;
+  seams::Cards cards_;
+  std::vector<Offered> offered_;  // as cards_.cards
+  nvml::EventSet events_ = nullptr;
+};
+
+}  // namespace okibi::gpu
