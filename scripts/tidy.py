@@ -2,7 +2,7 @@
 """tidy.py [--build DIR]: what the compiler cannot check about the tree. Prints FILE:LINE: REASON, fails on any.
 
 The include matrix is recomputed from `#include "room/..."` and held against the floors of docs/architecture.md.
-Tests (*_test.cc and testing*), examples/, bench/, fuzz/ and tests/ may include what they like.
+Tests (*_test.cc, testing* and fake_*), examples/, bench/, fuzz/ and tests/ may include what they like.
 """
 
 import argparse
@@ -76,6 +76,7 @@ class Source:
         """Test code and programs beside the system: no floors, and their own ways to wait."""
         inner = self.name.split("/")[1:]
         return (not self.name.startswith(("src/", "launcher/")) or self.path.stem.endswith(("_test", "_bench"))
+                or self.path.stem.startswith("fake_")
                 or any(part.startswith("testing") for part in inner))
 
 

@@ -1,14 +1,13 @@
 #include "net/event.h"
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "net/loop_impl.h"
 
 namespace okibi::net {
 
 struct Event::State {
-  explicit State(Loop& loop) : timer(loop.impl().context) {}
-  boost::asio::steady_timer timer;  // set() and cancel() wake the waiter by cancelling it
+  explicit State(Loop& l) : loop(l), alarm(l) {}
+  Loop& loop;
+  Alarm alarm;  // set() and cancel() wake the waiter
   bool set = false;
   bool cancelled = false;
   bool waiting = false;
@@ -35,7 +34,7 @@ Event& Event::operator=(Event&&) noexcept = default;
 
 void Event::set() {
   state_->set = true;
-  if (state_->waiting) state_->timer.cancel();
+  if (state_->waiting) state_->alarm.wake();
 }
 
 void Event::reset() {
@@ -47,7 +46,7 @@ bool Event::isSet() const {
 
 void Event::cancel() {
   state_->cancelled = true;
-  if (state_->waiting) state_->timer.cancel();
+  if (state_->waiting) state_->alarm.wake();
 }
 
 Task<Result<void>> Event::wait(Instant deadline) {
@@ -56,9 +55,9 @@ Task<Result<void>> Event::wait(Instant deadline) {
   bool expired = false;
   if (!state.cancelled && !state.set) {
     Waiting waiting(state.waiting);
-    state.timer.expires_at(toAsio(deadline));
-    auto [error] = co_await state.timer.async_wait(asTuple);
-    expired = !error;
+    state.alarm.set(deadline);
+    co_await state.alarm.wait(asTuple);
+    expired = state.loop.now() >= deadline;
   }
   if (state.cancelled) co_return fail(ErrorKind::Cancelled, "the wait was cancelled");
   if (state.set) co_return Result<void>();

@@ -5,7 +5,6 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 
 #include "base/check.h"
@@ -15,7 +14,7 @@ namespace okibi::net {
 
 namespace asio = boost::asio;
 
-Loop::Loop(int workers) : impl_(std::make_unique<Impl>(workers)) {}
+Loop::Loop(int workers, VirtualClock* clock) : impl_(std::make_unique<Impl>(workers, clock)) {}
 
 Loop::~Loop() {
   // Workers first: what they report to must still be there.
@@ -24,7 +23,23 @@ Loop::~Loop() {
 
 void Loop::run() {
   impl_->context.restart();
-  impl_->context.run();
+  if (impl_->clock == nullptr) {
+    impl_->context.run();
+  } else {
+    impl_->runVirtually();
+  }
+}
+
+// Time passes only when nothing is left to do: no handler, no worker, and nothing under way in the
+// kernel (what was written to a loopback socket is there at once, or nearly).
+void Loop::Impl::runVirtually() {
+  constexpr auto kSettle = std::chrono::milliseconds(1);
+  while (!context.stopped()) {
+    if (context.poll() > 0) continue;
+    if (context.stopped() || context.run_one_for(kSettle) > 0) continue;
+    if (context.stopped()) return;
+    if (offloaded > 0 || !clock->jump()) context.run_one();
+  }
 }
 
 void Loop::stop() {
@@ -32,6 +47,7 @@ void Loop::stop() {
 }
 
 Instant Loop::now() const {
+  if (impl_->clock != nullptr) return impl_->clock->now();
   return Instant(std::chrono::steady_clock::now().time_since_epoch());
 }
 
@@ -75,8 +91,9 @@ void Loop::onSignal(int signal, std::function<void()> fn) {
 }
 
 Task<void> Loop::sleepUntil(Instant time) {
-  asio::steady_timer timer(impl_->context, toAsio(time));
-  co_await timer.async_wait(asTuple);
+  Alarm alarm(*this);
+  alarm.set(time);
+  co_await alarm.wait(asTuple);
 }
 
 Task<void> Loop::sleep(Duration duration) {
@@ -93,14 +110,28 @@ Task<void> Loop::offloadErased(std::function<void()> work) {
       asio::post(impl_->context, [shared = std::move(shared)]() mutable { (*shared)(); });
     });
   };
+  ++impl_->offloaded;
   co_await asio::async_initiate<const asio::deferred_t&, void()>(start, asio::deferred);
+  --impl_->offloaded;
 }
 
-// ---- Timer
+// ---- Alarm and Timer
+
+void Alarm::set(Instant when) {
+  if (clock_ == nullptr) {
+    timer_.expires_at(toAsio(when));
+    return;
+  }
+  unset();
+  when_ = when;
+  timer_.expires_at(when <= clock_->now() ? std::chrono::steady_clock::time_point::min()
+                                          : std::chrono::steady_clock::time_point::max());
+  if (when > clock_->now() && when != Instant::max()) clock_->alarms_.insert({when, this});
+}
 
 struct Timer::State {
-  explicit State(Loop& loop) : timer(loop.impl().context) {}
-  asio::steady_timer timer;
+  explicit State(Loop& loop) : alarm(loop) {}
+  Alarm alarm;
   std::uint64_t generation = 0;  // counts schedule() and cancel(); a stale expiry does nothing
   bool scheduled = false;
   std::move_only_function<void()> fn;
@@ -119,7 +150,7 @@ Timer::~Timer() {
 }
 
 void Timer::schedule(Instant when, std::move_only_function<void()> fn) {
-  state_->timer.expires_at(toAsio(when));
+  state_->alarm.set(when);
   state_->fn = std::move(fn);
   state_->scheduled = true;
   auto expired = [state = state_,
@@ -129,7 +160,7 @@ void Timer::schedule(Instant when, std::move_only_function<void()> fn) {
     std::move_only_function<void()> due = std::move(state->fn);
     due();
   };
-  state_->timer.async_wait(std::move(expired));
+  state_->alarm.wait(std::move(expired));
 }
 
 void Timer::cancel() {
@@ -137,7 +168,7 @@ void Timer::cancel() {
   if (!state_->scheduled) return;
   state_->scheduled = false;
   state_->fn = nullptr;
-  state_->timer.cancel();
+  state_->alarm.wake();
 }
 
 bool Timer::scheduled() const {

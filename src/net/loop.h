@@ -16,10 +16,13 @@
 
 namespace okibi::net {
 
+class VirtualClock;  // net/virtual_clock.h
+
 class Loop {
  public:
-  // `workers`: threads for offload(), started at the first use.
-  explicit Loop(int workers = 4);
+  // `workers`: threads for offload(), started at the first use. `clock`: for tests; null is the
+  // machine's monotonic clock.
+  explicit Loop(int workers = 4, VirtualClock* clock = nullptr);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -29,7 +32,7 @@ class Loop {
   // Any thread. run() returns soon; unfinished tasks stay suspended.
   void stop();
 
-  // The monotonic clock, on okibi's time line.
+  // The loop's clock, on okibi's time line.
   Instant now() const;
 
   // Starts a task that nobody awaits. It begins in a later turn of the loop. Ends the process if

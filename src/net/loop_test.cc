@@ -11,6 +11,7 @@
 #include "net/deadline.h"
 #include "net/event.h"
 #include "net/testing.h"
+#include "net/virtual_clock.h"
 
 namespace okibi::net {
 namespace {
@@ -170,6 +171,65 @@ TEST(Loop, UnfinishedTasksAreDroppedWithTheLoop) {
     EXPECT_FALSE(gone);
   }
   EXPECT_TRUE(gone);
+}
+
+TEST(VirtualClock, HoursOfWaitingKeepTheirOrderAndCostNothing) {
+  VirtualClock clock;
+  Loop loop(1, &clock);
+  const Instant start = loop.now();
+  std::string order;
+  Timer early(loop), late(loop), never(loop);
+  late.schedule(start + 2h, [&] { order += "late "; });
+  early.schedule(start + 1h, [&] { order += "early "; });
+  never.schedule(start + 90min, [&] { order += "never "; });
+  runOn(loop, [&]() -> Task<void> {
+    co_await loop.sleep(30min);
+    never.cancel();
+    order += "slept ";
+    Event event(loop);
+    const Result<void> waited = co_await event.wait(start + 3h);
+    EXPECT_EQ(waited.error().kind, ErrorKind::TimedOut);
+  });
+  EXPECT_EQ(order, "slept early late ");
+  EXPECT_EQ(loop.now(), start + 3h);
+}
+
+TEST(VirtualClock, StandsStillForWorkersAndSockets) {
+  VirtualClock clock;
+  Loop loop(1, &clock);
+  const Instant start = loop.now();
+  Timer alarm(loop);
+  alarm.schedule(start + 1h, [] {});
+  runOn(loop, [&]() -> Task<void> {
+    auto [one, other] = testing::socketPair();
+    Socket reader(loop, std::move(one)), writer(loop, std::move(other));
+    char buffer[4];
+    co_await writer.write("abc");
+    EXPECT_EQ(*co_await reader.read(buffer), 3u);
+    // Longer than the loop waits before it moves the time.
+    co_await loop.offload([] { std::this_thread::sleep_for(20ms); });
+    EXPECT_EQ(loop.now(), start);
+  });
+}
+
+TEST(VirtualClock, DeadlinesRaceOnIt) {
+  VirtualClock clock;
+  Loop loop(1, &clock);
+  runOn(loop, [&]() -> Task<void> {
+    const Instant start = loop.now();
+    auto sleeps = [&](Duration d) -> Task<Result<int>> {
+      co_await loop.sleep(d);
+      co_await loop.sleep(0s);  // a cancelled task ends at its next wait
+      co_return 7;
+    };
+    const Result<int> late = co_await withDeadline(loop, sleeps(2s), start + 1s);
+    EXPECT_FALSE(late);
+    EXPECT_EQ(loop.now(), start + 1s);
+    EXPECT_EQ(*co_await withDeadline(loop, sleeps(1s), start + 5s), 7);
+    EXPECT_EQ(loop.now(), start + 2s);
+    clock.advance(10min);
+    EXPECT_EQ(loop.now(), start + 2s + 10min);
+  });
 }
 
 }  // namespace
