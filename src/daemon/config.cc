@@ -19,8 +19,8 @@ struct Key {
   std::function<void(Config&, const YAML::Node&)> set;
 };
 
-const std::array<Key, 11>& keys() {
-  static const std::array<Key, 11> kKeys{{
+const std::array<Key, 12>& keys() {
+  static const std::array<Key, 12> kKeys{{
       {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
       {"stateDir", [](Config& c, const YAML::Node& n) { c.stateDirectory = n.as<std::string>(); }},
       {"simulatedCards",
@@ -34,6 +34,7 @@ const std::array<Key, 11>& keys() {
       {"region", [](Config& c, const YAML::Node& n) { c.region = n.as<std::string>(); }},
       {"queueDeadlineSeconds",
        [](Config& c, const YAML::Node& n) { c.queueDeadline = Seconds(n.as<std::int64_t>()); }},
+      {"cardTurns", [](Config& c, const YAML::Node& n) { c.cardTurns = n.as<int>(); }},
       {"drainSeconds",
        [](Config& c, const YAML::Node& n) { c.drainDeadline = Seconds(n.as<std::int64_t>()); }},
       {"logLevel", [](Config& c, const YAML::Node& n) { c.logLevel = n.as<std::string>(); }},
@@ -107,6 +108,10 @@ Result<void> validate(const Config& config) {
   if (config.queueDeadline < Seconds(1) || config.queueDeadline > Seconds(3600)) {
     return fail(ErrorKind::Invalid, fmt::format("queueDeadlineSeconds: {} is not in 1–3600",
                                                 config.queueDeadline.count()));
+  }
+  if (config.cardTurns < 0 || config.cardTurns > kCardTurnsMax) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("cardTurns: {} is not in 0–{}", config.cardTurns, kCardTurnsMax));
   }
   if (config.drainDeadline < Seconds(0) || config.drainDeadline > limits::kTimeoutMax) {
     return fail(ErrorKind::Invalid,

@@ -15,6 +15,8 @@ namespace okibi::daemon {
 
 enum class Authentication { Signature, None };
 
+constexpr int kCardTurnsMax = 64;
+
 struct Config {
   std::string listen = "127.0.0.1:7070";                      // listen
   std::filesystem::path stateDirectory = "/var/lib/okibi";    // stateDir
@@ -24,7 +26,10 @@ struct Config {
   std::string account = "1000000000000001";                   // account: of the first key
   std::string region = "local";                               // region
   Seconds queueDeadline = limits::kQueueDeadlineDefault;      // queueDeadlineSeconds: 1–3600
-  Seconds drainDeadline{30};                                  // drainSeconds: 0–86400
+  // cardTurns: instances that compute on one card at once, each in proportion to its slice; 0: all,
+  // as the driver shares the card
+  int cardTurns = 0;
+  Seconds drainDeadline{30};       // drainSeconds: 0–86400
   std::string logLevel = "info";   // logLevel: debug, info, warning, error
   std::filesystem::path launcher;  // launcher: okibi-launcher; empty: beside this binary
 };

@@ -28,6 +28,9 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_FALSE(applyYaml(config, "queueDeadlineSeconds: soon\n"));
   EXPECT_FALSE(applyYaml(config, "- a\n"));
   EXPECT_FALSE(applyYaml(config, "listen: [\n"));
+  ASSERT_TRUE(applyYaml(config, "cardTurns: 65\n"));
+  EXPECT_EQ(validate(config).error().message, "cardTurns: 65 is not in 0–64");
+  config.cardTurns = 1;
   config.listen = "nowhere";
   EXPECT_EQ(validate(config).error().message.substr(0, 6), "listen");
 }

@@ -9,7 +9,8 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
                "okibi serve");
   std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher;
-  std::int64_t queue = -1, drain = -1;
+  std::optional<std::int64_t> queue, drain;
+  std::optional<int> cardTurns;
   bool noAuth = false;
   app.add_option("--config", file, "configuration file (YAML); flags override it");
   app.add_option("--listen", listen, "address (default 127.0.0.1:7070)");
@@ -20,6 +21,8 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--account", account, "account id of the first access key");
   app.add_option("--region", region, "region label (default local)");
   app.add_option("--queue-deadline-seconds", queue, "longest wait for capacity (default 60)");
+  app.add_option("--card-turns", cardTurns,
+                 "instances that compute on one card at once, by their slices (default 0: all)");
   app.add_option("--drain-seconds", drain, "longest wait for requests at shutdown (default 30)");
   app.add_option("--log-level", level, "debug, info, warning or error");
   app.add_option("--launcher", launcher, "okibi-launcher (default: beside this program)");
@@ -38,8 +41,9 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (!prices.empty()) config.priceFile = prices;
   if (!account.empty()) config.account = account;
   if (!region.empty()) config.region = region;
-  if (queue >= 0) config.queueDeadline = Seconds(queue);
-  if (drain >= 0) config.drainDeadline = Seconds(drain);
+  if (queue) config.queueDeadline = Seconds(*queue);
+  if (drain) config.drainDeadline = Seconds(*drain);
+  if (cardTurns) config.cardTurns = *cardTurns;
   if (!level.empty()) config.logLevel = level;
   if (!launcher.empty()) config.launcher = launcher;
   if (noAuth) config.authentication = Authentication::None;

@@ -86,6 +86,7 @@ conductor::Settings settingsOf(const Config& config, std::vector<Card> cards) {
   settings.account = config.account;
   settings.region = config.region;
   settings.queueDeadline = config.queueDeadline;
+  settings.planner.cardTurns = config.cardTurns;
   settings.cards = std::move(cards);
   settings.cpus = get_nprocs();
   struct sysinfo info{};

@@ -68,6 +68,27 @@ class Planner::Core {
   void abortAll(Instance& instance, const Error& error);
   void moveQueue(Function& from, Function& to);
 
+  // turns.cc: between a slot and the instance, where cards have turns.
+  bool takesTurns(const Instance& instance) const { return config_.cardTurns > 0 && instance.card; }
+  bool wouldGrant(const Instance& instance) const;
+  // The instance the next request goes to; where cards have turns, one that need not wait for it.
+  Instance* pickWithRoom(const Function& function) const;
+  // The request holds a slot: it goes to its instance, now or when the card's turn comes.
+  void handOver(Request& request);
+  void sendDispatch(Request& request);
+  // Gives out what turns there are; who waits elsewhere comes over when nobody here does.
+  void grantTurns(CardBook& card);
+  void pullWaiting(Instance& instance);
+  void pullWaiting(Function& function);
+  // It gives its turn back, or stops waiting for it. The card's turns are to be granted after.
+  void leaveTurn(Request& request);
+  // It gives its turn and its slot back.
+  void detach(Request& request);
+  // Requests that still wait for a turn of the instance go back to the queue.
+  void requeueWaiting(Instance& instance);
+  void requeueWaiting(Function& function);
+  void expireInTurn(Request& request);
+
   // scale_out.cc
   // Brings the function to rest after a change: fills instances that have room (what a `fresh` one
   // gets was cold), refuses who may wait no longer, withdraws what is not needed, joins the line
@@ -139,6 +160,7 @@ class Planner::Core {
   std::vector<Command>* commands_ = nullptr;
   std::vector<Account*> dirtyAccounts_;
   std::vector<Shelf*> dirtyShelves_;
+  std::vector<FunctionKey> unsettled_;  // got requests back
   std::vector<FunctionKey> maybeAsleep_;
 
   std::map<std::string, Account> accounts_;

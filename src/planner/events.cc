@@ -54,6 +54,7 @@ void Planner::Core::on(const FunctionAdded& event) {
   Function& function = add(event.plan);
   Function* old = event.replaces ? findFunction(*event.replaces) : nullptr;
   if (!old || old->retired) return;
+  requeueWaiting(*old);
   moveQueue(*old, function);
   retire(*old);
   settle(function);
@@ -62,6 +63,7 @@ void Planner::Core::on(const FunctionAdded& event) {
 void Planner::Core::on(const FunctionRetired& event) {
   Function* function = findFunction(event.key);
   if (!function || function->retired) return;
+  requeueWaiting(*function);
   while (function->pool && !function->pool->queue.empty()) {
     refuse(*function->pool->queue.front(),
            {ErrorKind::NotFound, fmt::format("function '{}' was deleted", function->name),
@@ -89,7 +91,7 @@ void Planner::Core::on(const InvocationArrived& event) {
   request.deadline = event.deadline;
   if (!function->pool) function->pool = std::make_unique<InstancePool>(function->concurrency);
   InstancePool& pool = *function->pool;
-  if (Instance* instance = pool.fullestWithRoom()) {
+  if (Instance* instance = pickWithRoom(*function)) {
     return dispatch(request, *instance, Warmth::Warm);
   }
   if (pool.queue.size() >= config_.queuePerFunction) {
@@ -162,8 +164,10 @@ void Planner::Core::on(const InstanceGone& event) {
               event.instance.value());
   Function& function = *instance->function;
   const bool wasStarting = instance->starting();
+  const CardId card = instance->card ? instance->card->id : CardId();
   abortAll(*instance, event.error);
   forget(*instance);
+  if (CardBook* book = ledger_.find(card)) grantTurns(*book);
   if (wasStarting) startFailed(function, event.error);
   settle(function);
 }
@@ -172,6 +176,7 @@ void Planner::Core::on(const InstanceHealthChanged& event) {
   Instance* instance = findInstance(event.instance);
   if (!instance || !instance->serving()) return;
   instance->health = event.health;
+  if (event.health == Health::Unhealthy) requeueWaiting(*instance);
   instance->function->pool->updateRoom(*instance);
   settle(*instance->function);
 }
@@ -206,6 +211,7 @@ void Planner::Core::on(const DrainStarted&) {
 
 void Planner::Core::on(const RuntimeLost& event) {
   runtimeDown_ = true;
+  for (auto& [id, instance] : instances_) requeueWaiting(instance);
   std::set<FunctionKey> touched;
   while (!instances_.empty()) {
     Instance& instance = instances_.begin()->second;

@@ -142,6 +142,20 @@ Error deadlineError(const Function& function, const PlannerConfig& config) {
       {}};
 }
 
+std::string turnReason(const Request& request) {
+  constexpr std::string_view kWaited = "waited for its turn on the card";
+  return request.reason.empty() ? std::string(kWaited)
+                                : fmt::format("{}; {}", request.reason, kWaited);
+}
+
+Error turnError(const CardBook& card, const PlannerConfig& config) {
+  return {
+      ErrorKind::Unavailable,
+      fmt::format("card {} was busy until the queue deadline: cardTurns is {}, {} instances wait",
+                  card.id.value(), config.cardTurns, card.turns.waitingInstances()),
+      "ResourceThrottled"};
+}
+
 Error queueFullError(const Function& function, std::size_t limit) {
   return {ErrorKind::Exhausted,
           fmt::format("queue of function '{}' is full: {} of {} requests", function.name,

@@ -21,6 +21,10 @@ std::string queuedReason(const Request& request);
 // The answer to a request whose deadline has passed.
 Error deadlineError(const Function& function, const PlannerConfig& config);
 
+// Why it was dispatched late, or refused, though it had a slot.
+std::string turnReason(const Request& request);
+Error turnError(const CardBook& card, const PlannerConfig& config);
+
 Error queueFullError(const Function& function, std::size_t limit);
 
 }  // namespace okibi::planner

@@ -31,6 +31,14 @@ struct RoomKey {
 };
 using RoomSet = std::set<RoomKey>;
 
+// An instance's part in the turns of its card (CardTurns).
+struct InstanceTurn {
+  LinkedList<Request, &Request::turnLink> waiting;
+  int requests = 0;         // computing
+  std::int64_t served = 0;  // nanoseconds by slice
+  Instant chargedAt;        // up to when `served` counts; valid while it computes
+};
+
 struct Instance {
   InstanceId id;
   Function* function = nullptr;
@@ -41,6 +49,7 @@ struct Instance {
   CardBook* card = nullptr;  // null: a CPU function. Placing: claimed; else held
   std::string reason;        // why it was started
   RequestList inFlight;
+  InstanceTurn turn;
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
 

@@ -43,6 +43,8 @@ class InstancePool {
 
   // The instance the next request goes to; nullptr: none has room.
   Instance* fullestWithRoom() const { return room_.empty() ? nullptr : room_.begin()->instance; }
+  // All that have room, in the order in which they are filled.
+  const RoomSet& withRoom() const { return room_; }
   // Brings the room set in line with the instance's state and load.
   void updateRoom(Instance& instance);
   bool hasRoom(const Instance& instance) const;

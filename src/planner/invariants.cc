@@ -75,7 +75,8 @@ void checkQueue(const Function& function, Instant now) {
 }  // namespace
 
 void Planner::Core::checkInvariants() const {
-  OKIBI_CHECK(dirtyAccounts_.empty() && dirtyShelves_.empty() && maybeAsleep_.empty());
+  OKIBI_CHECK(unsettled_.empty() && dirtyAccounts_.empty() && dirtyShelves_.empty() &&
+              maybeAsleep_.empty());
   std::map<std::string, std::pair<Sums, Sums>> byAccount;  // all, GPU
   std::map<CardId, CardSums> byCard;
   std::size_t inFlight = 0;
@@ -108,6 +109,8 @@ void Planner::Core::checkInvariants() const {
         card.held == sums.held && card.leaving == sums.leaving && card.claimed == sums.claimed,
         "card {}: {}/{}/{} kept", id.value(), card.held.count(), card.leaving.count(),
         card.claimed.count());
+    OKIBI_CHECK(!card.turns.hasWaiting() || !card.turns.computing().empty(),
+                "card {}: requests wait for a turn nobody has", id.value());
     byCard.erase(id);
   }
   OKIBI_CHECK(byCard.empty(), "slices on {} unknown cards", byCard.size());

@@ -143,6 +143,11 @@ void LawChecker::see(const Dispatch& command) {
   if (++instance.inFlight > function.plan.concurrency) {
     broken(3, "instance {} serves {}", command.instance.value(), instance.inFlight);
   }
+  if (config_.cardTurns > 0 && instance.slice && instance.inFlight == 1 && r->deadline >= now_ &&
+      computing(instance.slice->card) > config_.cardTurns) {
+    broken(1, "card {} computes for {} instances", instance.slice->card.value(),
+           computing(instance.slice->card));
+  }
   functions_[r->function].queued.erase(command.invocation);
   r->place = Place::Dispatched;
   r->instance = command.instance;
@@ -255,10 +260,21 @@ void LawChecker::see(const Thaw& command) {
   found->second.phase = Phase::Ready;
 }
 
+// Instances of the card that work on requests.
+int LawChecker::computing(CardId card) const {
+  int count = 0;
+  for (const auto& [id, instance] : instances_) {
+    count += instance.slice && instance.slice->card == card && instance.inFlight > 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// Where cards have turns, an instance of a busy card may have to wait for them.
 bool LawChecker::hasRoom(const Instance& instance) const {
   return (instance.phase == Phase::Ready || instance.phase == Phase::Frozen) &&
          !instance.draining && instance.health == Health::Healthy &&
-         instance.inFlight < functions_.at(instance.function).plan.concurrency;
+         instance.inFlight < functions_.at(instance.function).plan.concurrency &&
+         (config_.cardTurns == 0 || !instance.slice || computing(instance.slice->card) == 0);
 }
 
 void LawChecker::checkQueues() {

@@ -84,6 +84,7 @@ class LawChecker {
   void leaveSlot(Request& request);
   void answer(InvocationId id, Request& request);
   void remove(InstanceId id);
+  int computing(CardId card) const;
   bool hasRoom(const Instance& instance) const;
   Request* request(InvocationId id);
   template <typename... Args>

@@ -127,6 +127,7 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
       return stop(instance, reason, std::move(detail));
     case InstanceState::Ready:
     case InstanceState::Frozen:
+      requeueWaiting(instance);
       if (instance.inFlight.empty()) return stop(instance, reason, std::move(detail));
       instance.stopReason = reason;
       instance.stopDetail = std::move(detail);

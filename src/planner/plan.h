@@ -35,6 +35,8 @@ struct PlannerConfig {
   int cardQuota = limits::kCardQuota;          // GPU instances per account
   int instanceQuota = limits::kInstanceQuota;  // instances per account
   std::size_t queuePerFunction = limits::kQueuePerFunction;
+  // Instances that compute on one card at once (CardTurns); 0: all of them, as the driver shares.
+  int cardTurns = 0;
   // So many starts of a function failing in a row make it start one instance at a time, until one
   // becomes ready: a function that cannot start costs one start at a time, whatever its traffic.
   int startFailuresInRow = 3;

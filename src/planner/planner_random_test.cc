@@ -60,6 +60,7 @@ Options draw(Random& random) {
   o.config.cardQuota = static_cast<int>(random.between(1, 6));
   o.config.instanceQuota = static_cast<int>(random.between(1, 10));
   o.config.queuePerFunction = static_cast<std::size_t>(random.between(2, 60));
+  if (random.chance(0.4)) o.config.cardTurns = static_cast<int>(random.between(1, 3));
   o.config.yieldAfter = between(random, 100ms, 12s);
   return o;
 }

@@ -2,15 +2,21 @@
 // Requests, and the queue of one function: first come, first served.
 
 #include <cstdint>
+#include <string>
 
 #include "base/ids.h"
 #include "base/units.h"
+#include "planner/command.h"
 #include "planner/linked_list.h"
 
 namespace okibi::planner {
 
 struct Function;
 struct Instance;
+
+// Of its card, where cards have turns (CardTurns). Waiting: it holds a slot of its instance, which
+// has not heard of it yet.
+enum class Turn { None, Waiting, Taken };
 
 // A request is in exactly one place: in its function's queue (instance is null), or in flight on an
 // instance; when it is answered it no longer exists.
@@ -24,7 +30,12 @@ struct Request {
   bool overdue = false;
   // What the function had when the request came and had to wait.
   int servingThen = 0, startingThen = 0;
-  Link<Request> link;
+  // While it waits for a turn: what its Dispatch will say.
+  Turn turn = Turn::None;
+  Instant turnSince;
+  Warmth warmth = Warmth::Warm;
+  std::string reason;
+  Link<Request> link, turnLink;
 };
 
 using RequestList = LinkedList<Request, &Request::link>;

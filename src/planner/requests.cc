@@ -30,15 +30,15 @@ void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth
     move(instance, InstanceState::Ready);
     warmth = Warmth::Thawed;
   }
-  std::string reason;
+  request.warmth = warmth;
   if (request.link.linked) {
-    reason = warmth == Warmth::Cold ? instance.reason : queuedReason(request);
+    request.reason = warmth == Warmth::Cold ? instance.reason : queuedReason(request);
     unqueue(request);
   }
   request.instance = &instance;
   instance.inFlight.pushBack(request);
   updateLoad(instance);
-  emit(Dispatch{request.id, instance.id, warmth, std::move(reason)});
+  handOver(request);
 }
 
 FunctionKey Planner::Core::leaveQueue(InvocationId invocation) {
@@ -64,6 +64,7 @@ void Planner::Core::refuse(Request& request, Error error) {
 void Planner::Core::expire(Request& request) {
   Function& function = *request.function;
   InstancePool& pool = *function.pool;
+  if (request.turn == Turn::Waiting) return expireInTurn(request);
   if (pool.queue.isWithin(request, pool.startingSlots())) {
     pool.queue.markOverdue(request);
     return;
@@ -89,9 +90,10 @@ void Planner::Core::refuseOverdue(Function& function) {
 void Planner::Core::endDispatched(Request& request, SlotState slot) {
   Instance& instance = *request.instance;
   Function& function = *request.function;
-  instance.inFlight.erase(request);
+  CardBook* card = instance.card;
+  if (request.turn == Turn::Waiting) slot = SlotState::Free;  // the app has not seen it
+  detach(request);
   requests_.erase(InvocationId(request.id));
-  updateLoad(instance);
   const bool abandoned =
       slot == SlotState::Suspect && function.afterAbandon == AfterAbandon::ReplaceInstance;
   if (instance.state == InstanceState::Draining) {
@@ -101,11 +103,14 @@ void Planner::Core::endDispatched(Request& request, SlotState slot) {
   } else if (abandoned) {
     release(instance, StopReason::RequestAbandoned);
   }
+  if (card) grantTurns(*card);
   settle(function);
 }
 
 void Planner::Core::abortAll(Instance& instance, const Error& error) {
+  requeueWaiting(instance);
   while (Request* request = instance.inFlight.front()) {
+    leaveTurn(*request);
     instance.inFlight.erase(*request);
     emit(Abort{request->id, instance.id, error});
     requests_.erase(InvocationId(request->id));

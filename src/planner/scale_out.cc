@@ -13,10 +13,11 @@ void Planner::Core::settle(Function& function, const Instance* fresh) {
   if (!function.pool) return;
   InstancePool& pool = *function.pool;
   while (!pool.queue.empty()) {
-    Instance* instance = pool.fullestWithRoom();
+    Instance* instance = pickWithRoom(function);
     if (!instance) break;
     dispatch(*pool.queue.front(), *instance, instance == fresh ? Warmth::Cold : Warmth::Warm);
   }
+  pullWaiting(function);
   refuseOverdue(function);
   while (pool.hasSpare()) {
     // The youngest is withdrawn: the others have waited longer for what they were promised.
@@ -243,8 +244,12 @@ void Planner::Core::markDirty(Shelf& shelf) {
 }
 
 void Planner::Core::pump() {
-  while (!dirtyAccounts_.empty() || !dirtyShelves_.empty()) {
-    if (!dirtyAccounts_.empty()) {
+  while (!unsettled_.empty() || !dirtyAccounts_.empty() || !dirtyShelves_.empty()) {
+    if (!unsettled_.empty()) {
+      const FunctionKey key = unsettled_.back();
+      unsettled_.pop_back();
+      if (Function* function = findFunction(key)) settle(*function);
+    } else if (!dirtyAccounts_.empty()) {
       Account& account = *dirtyAccounts_.front();
       dirtyAccounts_.erase(dirtyAccounts_.begin());
       account.dirty = false;

@@ -594,5 +594,133 @@ TEST(PlannerTable, LostRuntimeAbortsAndTheQueueWaitsForIt) {
   )");
 }
 
+PlannerConfig oneTurn() {
+  PlannerConfig config;
+  config.cardTurns = 1;
+  return config;
+}
+
+TEST(PlannerTable, OneInstanceOfACardComputesAtATime) {
+  check(R"(
+    0    | card c1 T 16           |
+    0    | function f gpu=T:4     |
+    0    | function g gpu=T:4     |
+    0    | arrive 1 f             | start i1 c1:4 (no instance)
+    0    | arrive 2 g             | start i2 c1:4 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    1    | ready i2               |
+    2    | end 1                  | dispatch 2 i2 cold (no instance; waited for its turn on the card)
+    2.5  | arrive 3 f             |
+    3    | end 2                  | dispatch 3 i1 warm (waited for its turn on the card)
+    4    | timer                  | freeze i2
+    5    | arrive 4 g wait=1      | thaw i2
+    6    | timer                  | refuse 4 ResourceThrottled (card 1 was busy until the queue deadline: cardTurns is 1, 1 instances wait)
+    6.5  | arrive 5 g             |
+    6.6  | cancel 5               |
+    6.7  | arrive 6 g             |
+    7    | end 3                  | dispatch 6 i2 warm (waited for its turn on the card)
+  )",
+        oneTurn());
+}
+
+TEST(PlannerTable, TheInstanceWhoseTurnItIsTakesMoreUntilAnotherHasHadLess) {
+  check(R"(
+    0    | card c1 T 16           |
+    0    | function f gpu=T:4 conc=4 |
+    0    | function g gpu=T:4     |
+    0    | arrive 1 f             | start i1 c1:4 (no instance)
+    0    | arrive 2 g             | start i2 c1:4 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    2    | arrive 3 f             | dispatch 3 i1 warm
+    2    | ready i2               |
+    3    | arrive 4 f             |
+    4    | end 1                  |
+    5    | end 3                  | dispatch 2 i2 cold (no instance; waited for its turn on the card)
+    6    | end 2                  | dispatch 4 i1 warm (waited for its turn on the card)
+  )",
+        oneTurn());
+}
+
+TEST(PlannerTable, WhoWaitsForATurnGoesToAFreeCardOfItsOwn) {
+  check(R"(
+    0    | card c1 T 4            |
+    0    | card c2 T 8            |
+    0    | function f gpu=T:4     |
+    0    | function g gpu=T:4     |
+    0    | arrive 1 f             | start i1 c1:4 (no instance)
+    0    | arrive 2 f             | start i2 c2:4 (2 queued, 1 starting)
+    0    | arrive 3 g             | start i3 c2:4 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    1    | ready i3               | dispatch 3 i3 cold (no instance)
+    1    | ready i2               |
+    2    | end 1                  | dispatch 2 i1 cold (2 queued, 1 starting; waited for its turn on the card)
+  )",
+        oneTurn());
+}
+
+TEST(PlannerTable, WhoWaitsForATurnOfAnInstanceThatEndsIsServedElsewhere) {
+  check(R"(
+    0    | card c1 T 8            |
+    0    | function f gpu=T:4     |
+    0    | function g gpu=T:4     |
+    0    | arrive 1 f             | start i1 c1:4 (no instance)
+    0    | arrive 2 g             | start i2 c1:4 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    1    | ready i2               |
+    2    | gone i2 crashed        | start i3 c1:4 (no instance)
+    3    | end 1                  |
+    3    | ready i3               | dispatch 2 i3 cold (no instance)
+    3.5  | arrive 3 f             |
+    3.6  | retire f               | refuse 3 FunctionNotFound (function 'f' was deleted), stop i1 revision retired
+  )",
+        oneTurn());
+}
+
+// Two functions that always have a request waiting share a card by their slices.
+TEST(PlannerShares, EndlessTrafficIsServedInProportionToTheSlices) {
+  PlannerConfig config = oneTurn();
+  Planner planner(config);
+  std::vector<Command> commands;
+  Instant now{};
+  const auto step = [&](const Event& event) { planner.step(now, event, commands); };
+  step(CardAdded{{CardId(1), "SIM", "T", Bytes::gib(16), CardOrigin::Simulated}});
+  for (std::uint64_t key = 1; key <= 2; ++key) {
+    FunctionPlan plan;
+    plan.key = FunctionKey(key);
+    plan.name = plan.account = "a";
+    plan.concurrency = 2;
+    plan.gpu = GpuConfig{"T", Bytes::gib(key == 1 ? 9 : 3)};
+    step(FunctionAdded{plan, std::nullopt});
+  }
+  std::uint64_t last = 0;
+  std::map<InvocationId, std::uint64_t> functions;
+  const auto arrive = [&](std::uint64_t key) {
+    functions[InvocationId(++last)] = key;
+    step(InvocationArrived{InvocationId(last), FunctionKey(key), now + 3600s});
+  };
+  for (std::uint64_t key : {1, 1, 2, 2}) arrive(key);
+  step(InstanceReady{InstanceId(1)});
+  step(InstanceReady{InstanceId(2)});
+  std::map<std::uint64_t, Duration> served;
+  std::vector<InvocationId> running;
+  for (int round = 0; round < 2000; ++round) {
+    for (const Command& command : std::exchange(commands, {})) {
+      if (const auto* d = std::get_if<Dispatch>(&command)) running.push_back(d->invocation);
+    }
+    ASSERT_FALSE(running.empty());
+    const std::uint64_t key = functions.at(running.front());
+    // Requests of the small slice are longer: it is time that is shared, not turns.
+    const Duration took = key == 1 ? Duration(100ms) : Duration(250ms);
+    now += took;
+    served[key] += took;
+    const InvocationId ended = running.front();
+    running.erase(running.begin());
+    step(InvocationEnded{ended, Outcome::Completed});
+    arrive(key);
+    planner.checkInvariants();
+  }
+  EXPECT_NEAR(toMilliseconds(served[1]) / toMilliseconds(served[2]), 3.0, 0.1);
+}
+
 }  // namespace
 }  // namespace okibi::planner

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/units.h"
 #include "model/gpu_spec.h"
+#include "planner/card_turns.h"
 #include "planner/instance.h"
 #include "planner/waiting_line.h"
 
@@ -26,6 +27,7 @@ struct CardBook {
   Bytes leaving;  // of those: of draining and stopping instances, will be given back
   Bytes claimed;  // promised to instances in Placing
   bool lost = false;
+  CardTurns turns;
   std::set<InstanceId> residents;  // instances that hold or claim a part
 
   Bytes free() const { return memory - held; }

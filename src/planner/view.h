@@ -19,7 +19,8 @@ struct InstanceView {
   InstanceState state = InstanceState::Placing;
   Health health = Health::Healthy;
   Instant since;               // of the state
-  int inFlight = 0;            // requests
+  int inFlight = 0;            // requests it works on
+  int waitingTurn = 0;         // requests that hold a slot and wait for the card's turn
   std::optional<Slice> slice;  // Placing: claimed, not yet held
   std::optional<Instant> idleSince;
 };

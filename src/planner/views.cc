@@ -7,14 +7,16 @@ namespace okibi::planner {
 namespace {
 
 InstanceView viewOf(const Instance& instance) {
-  InstanceView view{.id = instance.id,
-                    .function = instance.function->key,
-                    .state = instance.state,
-                    .health = instance.health,
-                    .since = instance.since,
-                    .inFlight = static_cast<int>(instance.inFlight.size()),
-                    .slice = std::nullopt,
-                    .idleSince = std::nullopt};
+  InstanceView view{
+      .id = instance.id,
+      .function = instance.function->key,
+      .state = instance.state,
+      .health = instance.health,
+      .since = instance.since,
+      .inFlight = static_cast<int>(instance.inFlight.size() - instance.turn.waiting.size()),
+      .waitingTurn = static_cast<int>(instance.turn.waiting.size()),
+      .slice = std::nullopt,
+      .idleSince = std::nullopt};
   if (instance.card) view.slice = Slice{instance.card->id, instance.function->slice};
   if (instance.isIdle()) view.idleSince = instance.idleSince;
   return view;
