@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "bench/cold_start/contender.h"
-#include "bench/cold_start/report.h"
+#include "bench/common/report.h"
 
 namespace okibi::bench {
 

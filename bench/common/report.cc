@@ -1,4 +1,4 @@
-#include "bench/cold_start/report.h"
+#include "bench/common/report.h"
 
 #include <algorithm>
 #include <cmath>
