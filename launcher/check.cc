@@ -1,5 +1,6 @@
 #include "launcher/check.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -132,6 +133,16 @@ void escapeJson(std::string& out, const std::string& text) {
   }
 }
 
+// What of a path exists already: the daemon makes the rest of its state directory.
+std::string nearestExisting(std::string path) {
+  while (!exists(path)) {
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    path.resize(std::max<std::size_t>(1, slash));
+  }
+  return path;
+}
+
 Status needRoot() {
   if (geteuid() != 0) return refused("runs as user " + std::to_string(geteuid()));
   return {};
@@ -165,12 +176,15 @@ std::vector<Finding> checkMachine(const std::string& stateDirectory) {
     findings.push_back(
         finding("cgroups", std::unexpected(layout.error()), "", "mount /proc and /sys"));
   }
-  std::string scratch = stateDirectory + "/check-XXXXXX";
+  const std::string place = nearestExisting(stateDirectory);
+  std::string scratch = place + "/check-XXXXXX";
   bool made = mkdtemp(scratch.data()) != nullptr && makeDirectory(scratch + "/mnt", 0700);
   Status writable;
   if (!made) writable = failed("create " + scratch);
   findings.push_back(
-      finding("state directory", writable, stateDirectory, "choose another --state-dir"));
+      finding("state directory", writable,
+              place == stateDirectory ? place : stateDirectory + ", to be made in " + place,
+              "choose another --state-dir"));
   findings.push_back(finding("namespaces", inChild(tryNamespaces), "pid, uts, ipc, cgroup",
                              "a kernel with CONFIG_NAMESPACES, outside a restricted container"));
   findings.push_back(finding("network namespace", inChild([] { return netns::enterNew(); }),

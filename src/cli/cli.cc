@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/encoding.h"
 #include "cli/commands.h"
 #include "cli/credentials.h"
 
@@ -14,9 +15,10 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 the function or the request failed (not found, refused, …); 2 wrong\n"
-    "usage; 3 the daemon cannot be reached; 4 denied.\n"
+    "usage; 3 the daemon cannot be reached; 4 denied. `okibi COMMAND --help` says more.\n"
     "Environment: OKIBI_ENDPOINT, OKIBI_ACCESS_KEY_ID, OKIBI_ACCESS_KEY_SECRET; otherwise what\n"
     "`okibi login` stored in ~/.config/okibi/credentials.";
+constexpr const char* kCommandFooter = "`okibi --help` lists the commands and the exit codes.";
 
 // What the command line chose: options that commands read, and the command itself.
 struct CommandLine {
@@ -55,9 +57,12 @@ App* addLocal(App& app, CommandLine& line, const std::string& name, const std::s
 void addFunctionCommands(App& app, CommandLine& l) {
   App* deployApp = add(app, l, "deploy", "Create or update the functions of an s.yaml",
                        [&l](Context& c) { return deploy(c, l.deploy); });
-  deployApp->add_option("-f,--file", l.deploy.file, "The file")->capture_default_str();
-  deployApp->add_flag("--wait,!--no-wait", l.deploy.wait,
-                      "Wait until each function is ready (the default)");
+  deployApp->add_option("-f,--file", l.deploy.file, "The file")
+      ->type_name("FILE")
+      ->capture_default_str();
+  deployApp->add_flag_callback(
+      "--no-wait", [&l] { l.deploy.wait = false; },
+      "Return at once; without it, wait until each function is ready");
 
   App* invokeApp = add(app, l, "invoke", "Call a function and print its answer",
                        [&l](Context& c) { return invoke(c, l.invoke); });
@@ -68,11 +73,14 @@ void addFunctionCommands(App& app, CommandLine& l) {
         l.invoke.data = value;
         l.invoke.hasData = true;
       },
-      "What to send: a text, or @FILE (without -d and -f: standard input when piped)");
+      "What to send; without -d and -f: standard input when piped");
+  data->type_name("TEXT|@FILE");
   invokeApp->add_option("-f,--file", l.invoke.file, "Send this file ('-': standard input)")
+      ->type_name("FILE")
       ->excludes(data);
-  invokeApp->add_option("-o,--output", l.invoke.output, "Write the answer to this file");
-  invokeApp->add_option("--qualifier", l.invoke.qualifier, "Version or alias");
+  invokeApp->add_option("-o,--output", l.invoke.output, "Write the answer to this file")
+      ->type_name("FILE");
+  invokeApp->add_option("--qualifier", l.invoke.qualifier, "Version or alias")->type_name("NAME");
   invokeApp->add_flag("-v,--verbose", l.invoke.verbose,
                       "Instance, cold start phases, duration and cost, on standard error");
 
@@ -91,8 +99,9 @@ void addWatchCommands(App& app, CommandLine& l) {
   App* logs = add(app, l, "logs", "Show what a function's instances printed",
                   [&l](Context& c) { return showLogs(c, l.logs); });
   logs->add_option("name", l.logs.name, "The function")->required();
-  logs->add_option("-n,--lines", l.logs.limit, "How many lines, the last ones")
+  logs->add_option("-n,--lines", l.logs.limit, "How many lines, the last ones: 1 to 10,000")
       ->check(CLI::Range(1, 10'000))
+      ->type_name("N")
       ->capture_default_str();
   logs->add_flag("-f,--follow", l.logs.follow, "Go on with what is printed later");
   add(app, l, "ps", "List the live instances", showInstances);
@@ -111,8 +120,9 @@ void addImageCommands(App& app, CommandLine& l) {
   App* pull = add(*image, l, "pull", "Fetch an image from a registry",
                   [&l](Context& c) { return pullImage(c, l.pull); });
   pull->add_option("reference", l.pull.reference, "localhost:5000/team/app:v1")->required();
-  pull->add_option("--user", l.pull.userName, "User name for the registry");
+  CLI::Option* user = pull->add_option("--user", l.pull.userName, "User name for the registry");
   pull->add_option("--password", l.pull.password, "Password for the registry")
+      ->needs(user)
       ->envname("OKIBI_REGISTRY_PASSWORD");
   add(*image, l, "import", "Take an image from an OCI layout",
       [&l](Context& c) { return importImage(c, l.name); })
@@ -127,16 +137,24 @@ void addImageCommands(App& app, CommandLine& l) {
 void addOtherCommands(App& app, CommandLine& l) {
   App* estimate = addLocal(app, l, "estimate", "What a steady load would cost a day",
                            [&l](Format f) { return showEstimate(f, l.estimate); });
-  estimate->add_option("--calls-per-day", l.estimate.callsPerDay, "3600")->required();
-  estimate->add_option("--seconds", l.estimate.seconds, "Busy time of one call: 1, 0.25, 300ms")
+  estimate->add_option("--calls-per-day", l.estimate.callsPerDay, "3600 or 50,000")
+      ->type_name("N")
       ->required();
-  estimate->add_option("--gpu", l.estimate.gpu, "The slice: 4G, 4096M")->required();
-  estimate->add_option("--gpu-type", l.estimate.gpuType, "fc.gpu.tesla.1");
-  estimate->add_option("--prices", l.estimate.pricesFile, "A price file instead of the defaults");
+  estimate->add_option("--seconds", l.estimate.seconds, "Busy time of one call: 1, 0.25, 300ms")
+      ->type_name("TIME")
+      ->required();
+  estimate->add_option("--gpu", l.estimate.gpu, "The slice of a card: 4G, 4096M")
+      ->type_name("SIZE")
+      ->required();
+  estimate->add_option("--gpu-type", l.estimate.gpuType, "A card type, as fc.gpu.tesla.1")
+      ->type_name("TYPE");
+  estimate->add_option("--prices", l.estimate.pricesFile, "A price file instead of the defaults")
+      ->type_name("FILE");
   add(app, l, "doctor", "What this machine can and cannot do, and how to mend it",
       [&l](Context& c) { return runDoctor(c, l.stateDirectory); })
       ->add_option("--state-dir", l.stateDirectory,
-                   "The daemon's state directory, to try disks in");
+                   "The daemon's state directory, to try disks in (default: a temporary one)")
+      ->type_name("DIR");
   App* loginApp = addLocal(app, l, "login", "Store the endpoint and the access key", [&l](Format) {
     l.login.endpoint = l.endpoint.empty() ? environmentCredentials().endpoint : l.endpoint;
     return login(l.login);
@@ -181,26 +199,75 @@ Exit execute(CommandLine& line) {
   return done ? Exit::Ok : report(done.error(), line.format());
 }
 
+// The word on the command line that no command answers to, if that is what is wrong.
+std::string strayWord(const App& app) {
+  for (const std::string& word : app.remaining(true)) {
+    if (!word.starts_with('-')) return word;
+  }
+  return "";
+}
+
+std::string nearestCommand(const App& app, std::string_view word) {
+  std::string best;
+  std::size_t distance = word.size() < 4 ? 2 : 3;  // as many letters apart is another word
+  for (const App* command : app.get_subcommands([](const App*) { return true; })) {
+    const std::size_t d = editDistance(word, command->get_name());
+    if (d >= distance) continue;
+    distance = d;
+    best = command->get_name();
+  }
+  return best;
+}
+
+// What the parser found wrong, for people.
+Failure explain(const App& app, const CLI::ParseError& error) {
+  const std::vector<App*> chosen = app.get_subcommands();
+  const App& last = chosen.empty() ? app : *chosen.front();
+  const std::string command = chosen.empty() ? "okibi" : "okibi " + last.get_name();
+  Failure failure = usageFailure(error.what());
+  failure.remedy = "`" + command + " --help` shows what there is";
+  if (last.get_require_subcommand_max() == 0 || !last.get_subcommands().empty()) return failure;
+  const std::string word = strayWord(app);
+  failure.message = word.empty() ? command + ": a command is missing"
+                                 : command + ": unknown command '" + word + "'";
+  const std::string nearest = word.empty() ? "" : nearestCommand(last, word);
+  if (!nearest.empty()) failure.message += "; did you mean '" + nearest + "'?";
+  return failure;
+}
+
+void configure(App& app, CommandLine& line) {
+  app.add_option("--endpoint", line.endpoint, "The daemon (default 127.0.0.1:7070)")
+      ->type_name("HOST:PORT");
+  app.add_flag("--json", line.json, "Print JSON for programs");
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(kCommandFooter);  // the commands inherit it
+  addFunctionCommands(app, line);
+  addWatchCommands(app, line);
+  addImageCommands(app, line);
+  addOtherCommands(app, line);
+  for (App* command : app.get_subcommands([](const App*) { return true; })) {
+    command->group("Commands");
+  }
+  app.footer(kFooter);
+  app.set_version_flag("--version", "okibi " OKIBI_VERSION, "Show the version");
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
   CommandLine line;
   App app("Okibi: functions on GPUs that cost nothing while nobody calls them", "okibi");
-  app.add_option("--endpoint", line.endpoint, "The daemon, HOST:PORT (default 127.0.0.1:7070)");
-  app.add_flag("--json", line.json, "Print JSON for programs");
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  app.fallthrough();
-  addFunctionCommands(app, line);
-  addWatchCommands(app, line);
-  addImageCommands(app, line);
-  addOtherCommands(app, line);
+  configure(app, line);
   try {
     app.parse(argc, argv);
     return static_cast<int>(execute(line));
+  } catch (const CLI::Success& shown) {
+    app.exit(shown);  // prints help or the version
+    return static_cast<int>(Exit::Ok);
   } catch (const CLI::ParseError& error) {
-    int code = app.exit(error);  // prints help or the fault
-    return static_cast<int>(code == 0 ? Exit::Ok : Exit::Usage);
+    return static_cast<int>(report(explain(app, error), line.format()));
   } catch (const std::exception& error) {
     return static_cast<int>(report({.exit = Exit::Failed,
                                     .code = "Internal",

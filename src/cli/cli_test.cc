@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/concurrency.h"
 #include "cli/credentials.h"
 #include "cli/deploy_file.h"
 #include "cli/log_window.h"
 #include "cli/numbers.h"
 #include "cli/table.h"
+#include "cli/waterfall.h"
 
 namespace okibi::cli {
 namespace {
@@ -138,6 +140,12 @@ TEST(Numbers, Shown) {
   EXPECT_EQ(formatMilliseconds(1250), "1.25 s");
   EXPECT_EQ(formatMilliseconds(200'000), "3 min 20 s");
   EXPECT_EQ(formatCount(1234567), "1,234,567");
+  EXPECT_EQ(formatMoney(2784.123456, "USD"), "2,784.12 USD");
+  EXPECT_EQ(formatMoney(0.000036, "USD"), "0.000036 USD");
+  EXPECT_EQ(formatPercent(0.999991), ">99.99%");
+  EXPECT_EQ(formatPercent(1), "100.00%");
+  EXPECT_EQ(formatPercent(0.00001), "<0.01%");
+  EXPECT_EQ(formatPercent(0), "0.00%");
 }
 
 TEST(TableText, AlignsAndDisarms) {
@@ -148,6 +156,29 @@ TEST(TableText, AlignsAndDisarms) {
             "NAME   SIZE  NOTE\n"
             "é      1 MB\n"
             "long  10 MB  a?[31m\n");
+}
+
+TEST(Waterfall, PartsAreAsLongAsTheyTook) {
+  const std::array parts{WaterfallPart{'a', 1}, WaterfallPart{'b', 0.01}, WaterfallPart{'c', 3}};
+  EXPECT_EQ(waterfall(parts, 4.01, 8), "aacccccc");
+  EXPECT_EQ(waterfall(parts, 8.02, 8), "accc");
+  EXPECT_EQ(waterfall(parts, 0, 8), "");
+}
+
+TEST(Concurrency, GroupsCallsByHowManyWereUnderWay) {
+  const WallTime zero{};
+  std::vector<CallTimes> calls;
+  // Five at once, the first two cold; a minute later one alone, cold.
+  for (int i = 0; i < 5; ++i) {
+    calls.push_back({zero + std::chrono::milliseconds(i), Duration(1s),
+                     i < 2 ? CallTimes::Start::Cold : CallTimes::Start::Warm});
+  }
+  calls.push_back({zero + std::chrono::minutes(1), Duration(1s), CallTimes::Start::Cold});
+  const std::vector<ConcurrencyShare> shares = coldByConcurrency(calls);
+  ASSERT_EQ(shares.size(), 3u);
+  EXPECT_EQ(std::pair(shares[0].calls, shares[0].cold), std::pair(2, 2));  // 1 at once
+  EXPECT_EQ(std::pair(shares[1].calls, shares[1].cold), std::pair(3, 1));  // 2 to 4
+  EXPECT_EQ(std::pair(shares[2].calls, shares[2].cold), std::pair(1, 0));  // 5 to 9
 }
 
 TEST(CredentialsFile, IsPrivateAndComesBack) {
@@ -219,6 +250,18 @@ TEST(Run, ExitCodes) {
   EXPECT_EQ(runWith({"estimate", "--calls-per-day", "x", "--seconds", "1", "--gpu", "4G"}), 2);
   EXPECT_EQ(runWith({"ls", "--endpoint", "127.0.0.1:1"}), 3);
   EXPECT_EQ(runWith({"deploy", "-f", "/nonexistent/s.yaml"}), 2);
+}
+
+TEST(Run, EstimateRefusesSlicesThatNoCardHas) {
+  for (const char* size : {"512M", "1.5G", "500G"}) {
+    EXPECT_EQ(runWith({"estimate", "--calls-per-day", "1", "--seconds", "1", "--gpu", size}), 2);
+  }
+  EXPECT_EQ(runWith({"estimate", "--calls-per-day", "1", "--seconds", "1", "--gpu", "17G",
+                     "--gpu-type", "fc.gpu.tesla.1"}),
+            2);
+  EXPECT_EQ(runWith({"estimate", "--calls-per-day", "1", "--seconds", "1", "--gpu", "4G",
+                     "--gpu-type", "none"}),
+            2);
 }
 
 TEST(Run, EstimateOfTheIssue) {

@@ -70,9 +70,15 @@ void copyHead(const net::ResponseHead& head, ApiAnswer& answer) {
   for (auto [name, value] : head.headers) answer.headers.emplace_back(toLower(name), value);
 }
 
+// A request without a key is refused with a status of its own (fact sheet 2).
+bool isDenied(int status, std::string_view code) {
+  return status == 401 || status == 403 || code == "MissingRequiredHeader";
+}
+
 std::string remedyFor(int status, std::string_view code) {
-  if (status == 401 || status == 403) {
-    return "set OKIBI_ACCESS_KEY_ID and OKIBI_ACCESS_KEY_SECRET, or run `okibi login`";
+  if (isDenied(status, code)) {
+    return "set OKIBI_ACCESS_KEY_ID and OKIBI_ACCESS_KEY_SECRET, or run `okibi login`; the daemon "
+           "prints its key at its first start";
   }
   if (code == "FunctionNotFound") return "`okibi ls` lists the functions";
   return "";
@@ -131,7 +137,6 @@ std::string queryText(const Query& query) {
 
 Failure answerFailure(const ApiAnswer& answer) {
   Failure failure;
-  failure.exit = answer.status == 401 || answer.status == 403 ? Exit::Denied : Exit::Failed;
   failure.requestId = answer.header("x-fc-request-id");
   boost::system::error_code error;
   Json body = boost::json::parse(answer.body, error);
@@ -143,6 +148,7 @@ Failure answerFailure(const ApiAnswer& answer) {
   if (failure.code.empty()) failure.code = fmt::format("HTTP {}", answer.status);
   if (failure.message.empty()) failure.message = answer.body.substr(0, 500);
   if (failure.message.empty()) failure.message = "the daemon gave no reason";
+  failure.exit = isDenied(answer.status, failure.code) ? Exit::Denied : Exit::Failed;
   failure.remedy = remedyFor(answer.status, failure.code);
   return failure;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/client.h"
 #include "cli/failure.h"
+#include "cli/table.h"
 
 namespace okibi::cli {
 
@@ -28,6 +29,8 @@ void print(std::string_view text);      // on standard output
 void printLine(std::string_view text);  // with a line end
 void note(std::string_view text);       // on standard error, with a line end
 void printJson(const Json& value);
+// On standard output; a table without rows is `nothing` on standard error instead.
+void printTable(const Table& table, std::string_view nothing);
 
 struct DeployOptions {
   std::string file = "s.yaml";

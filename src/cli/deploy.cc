@@ -136,7 +136,11 @@ Outcome<Json> deployFunction(Context& context, const FunctionPlan& plan,
 
 Outcome<void> deploy(Context& context, const DeployOptions& options) {
   Result<std::string> yaml = readFile(options.file, Bytes::mib(1));
-  if (!yaml) return std::unexpected(localFailure(yaml.error()));
+  if (!yaml) {
+    Failure failure = localFailure(yaml.error());
+    failure.remedy = "-f FILE names the file to deploy";
+    return std::unexpected(failure);
+  }
   Result<std::vector<FunctionPlan>> plans = readDeployFile(*yaml);
   if (!plans) return std::unexpected(localFailure(withContext(plans.error(), options.file)));
   boost::json::array deployed;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -107,13 +108,31 @@ Check skopeoCheck() {
           .remedy = output.status == 0 ? "" : "apt-get install skopeo"};
 }
 
+Check gpuCheck() {
+  std::error_code error;
+  const bool driver = std::filesystem::exists("/dev/nvidiactl", error);
+  Check check{.name = "GPU driver", .ok = driver, .required = false, .detail = {}, .remedy = {}};
+  check.detail = driver ? "NVIDIA's driver is loaded"
+                        : "none: functions with a gpuConfig run on simulated cards only";
+  if (!driver) check.remedy = "okibi serve --simulated-cards fc.gpu.tesla.1=1 (cards on paper)";
+  return check;
+}
+
+std::string cardsText(const boost::json::array& cards) {
+  if (cards.empty()) return "no cards";
+  const auto simulated =
+      std::ranges::count_if(cards, [](const Json& card) { return isTrue(card, "simulated"); });
+  std::string words = std::to_string(cards.size()) + (cards.size() == 1 ? " card" : " cards");
+  return simulated == 0 ? words : words + ", " + std::to_string(simulated) + " of them simulated";
+}
+
 Check daemonCheck(Client& client) {
   Outcome<Json> info = client.get(std::string(kOwnApi) + "/info", "GetOkibiInfo");
   Check check{
       .name = "daemon", .ok = info.has_value(), .required = false, .detail = {}, .remedy = {}};
   if (info) {
     check.detail = client.endpoint() + ", version " + text(*info, "version") + ", " +
-                   std::to_string(items(*info, "cards").size()) + " cards";
+                   cardsText(items(*info, "cards"));
   } else {
     check.detail = info.error().message;
     check.remedy = info.error().remedy;
@@ -147,6 +166,7 @@ void printChecksJson(const std::vector<Check>& checks) {
 Outcome<void> runDoctor(Context& context, const std::string& stateDirectory) {
   std::vector<Check> checks = launcherChecks(stateDirectory);
   checks.push_back(skopeoCheck());
+  checks.push_back(gpuCheck());
   checks.push_back(daemonCheck(context.client));
   if (context.asJson()) {
     printChecksJson(checks);

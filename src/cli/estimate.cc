@@ -1,10 +1,14 @@
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands.h"
 #include "cli/files.h"
 #include "cli/numbers.h"
 #include "cli/table.h"
 #include "ledger/price_book.h"
+#include "model/gpu_spec.h"
 
 namespace okibi::cli {
 
@@ -23,6 +27,26 @@ Result<ledger::PriceBook> readPrices(const std::string& file) {
   return book;
 }
 
+// The rule that a deployment is held to, so that no price is told for what cannot run.
+Result<void> checkSlice(Bytes slice, const std::string& type) {
+  const CardType* known = type.empty() ? nullptr : findCardType(type);
+  if (!type.empty() && known == nullptr) {
+    std::vector<std::string_view> names;
+    for (const CardType& one : cardTypes()) names.push_back(one.name);
+    return fail(ErrorKind::Invalid,
+                fmt::format("--gpu-type: '{}' is not one of {}", type, fmt::join(names, ", ")));
+  }
+  Bytes largest;
+  for (const CardType& one : cardTypes()) {
+    if (known == nullptr || &one == known) largest = std::max(largest, one.memory);
+  }
+  if (slice.wholeMib() % 1024 == 0 && slice >= Bytes::gib(1) && slice <= largest) return {};
+  return fail(
+      ErrorKind::Invalid,
+      fmt::format("--gpu: {} is not a whole number of GB in 1–{} GB, a slice of one card",
+                  formatMegabytes(static_cast<double>(slice.wholeMib())), largest.wholeGib()));
+}
+
 Result<ledger::EstimateInput> readInput(const EstimateOptions& options) {
   Result<std::int64_t> calls = parseCount(options.callsPerDay);
   if (!calls) return fail(withContext(calls.error(), "--calls-per-day"));
@@ -30,6 +54,7 @@ Result<ledger::EstimateInput> readInput(const EstimateOptions& options) {
   if (!seconds) return fail(withContext(seconds.error(), "--seconds"));
   Result<Bytes> gpu = parseSize(options.gpu);
   if (!gpu) return fail(withContext(gpu.error(), "--gpu"));
+  if (Result<void> fits = checkSlice(*gpu, options.gpuType); !fits) return fail(fits.error());
   return ledger::EstimateInput{
       .callsPerDay = *calls, .perCall = *seconds, .gpuType = options.gpuType, .gpuMemory = *gpu};
 }

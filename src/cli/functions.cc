@@ -31,6 +31,13 @@ std::string gpuText(const Json& function) {
   return text(gpu, "gpuType") + " " + formatMegabytes(number(gpu, "gpuMemorySize"));
 }
 
+// "Active", or with what became of the last update when that is not done.
+std::string stateText(const Json& function) {
+  const std::string state = text(function, "state"), update = text(function, "lastUpdateStatus");
+  if (state != "Active" || update == "Successful" || update.empty()) return state;
+  return state + " (update " + toLower(update) + ")";
+}
+
 void line(std::string_view name, const std::string& value) {
   if (!value.empty()) printLine(fmt::format("{:<14}{}", name, printable(value)));
 }
@@ -73,14 +80,17 @@ Outcome<void> listFunctions(Context& context) {
     printJson(JsonObject{{"functions", std::move(*functions)}});
     return {};
   }
-  Table table({left("NAME"), left("RUNTIME"), left("GPU"), right("CPU"), right("MEMORY"),
-               right("CONCURRENCY"), left("MODIFIED")});
+  Table table({left("NAME"), left("STATE"), left("GPU"), right("CPU"), right("MEMORY"),
+               right("CONCURRENCY"), left("MODIFIED"), left("IMAGE")});
   for (const Json& f : *functions) {
-    table.add({text(f, "functionName"), text(f, "runtime"), gpuText(f), text(f, "cpu"),
+    // A list of Function Compute has no states.
+    Outcome<Json> whole = context.client.get(functionPath(text(f, "functionName")), "GetFunction");
+    if (!whole) continue;  // deleted meanwhile
+    table.add({text(f, "functionName"), stateText(*whole), gpuText(f), text(f, "cpu"),
                formatMegabytes(number(f, "memorySize")), text(f, "instanceConcurrency"),
-               text(f, "lastModifiedTime")});
+               text(f, "lastModifiedTime"), text(member(f, "customContainerConfig"), "image")});
   }
-  print(table.text());
+  printTable(table, "no functions; `okibi deploy` makes one");
   return {};
 }
 

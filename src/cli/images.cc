@@ -79,6 +79,12 @@ std::string shortDigest(const std::string& digest) {
   return digest.substr(0, 19);
 }
 
+// The daemon counts whole megabytes.
+std::string sizeText(const Json& image) {
+  const double size = number(image, "sizeMB");
+  return size < 1 ? "<1 MB" : formatMegabytes(size);
+}
+
 std::string joined(const boost::json::array& names) {
   std::string out;
   for (const Json& name : names) {
@@ -108,7 +114,7 @@ Outcome<void> pullImage(Context& context, const PullOptions& options) {
     return {};
   }
   printLine(printable(fmt::format("{}  {}  {}", text(*image, "reference"), text(*image, "digest"),
-                                  formatMegabytes(number(*image, "sizeMB")))));
+                                  sizeText(*image))));
   return {};
 }
 
@@ -142,11 +148,10 @@ Outcome<void> listImages(Context& context) {
   Table table({left("REFERENCE"), left("DIGEST"), right("SIZE"), right("LAYERS"), left("PULLED"),
                left("USED BY")});
   for (const Json& image : items(*answer, "images")) {
-    table.add({text(image, "reference"), shortDigest(text(image, "digest")),
-               formatMegabytes(number(image, "sizeMB")), text(image, "layers"),
-               text(image, "pulledTime"), joined(items(image, "inUseBy"))});
+    table.add({text(image, "reference"), shortDigest(text(image, "digest")), sizeText(image),
+               text(image, "layers"), text(image, "pulledTime"), joined(items(image, "inUseBy"))});
   }
-  print(table.text());
+  printTable(table, "no images; `okibi image pull` or a deployment brings one");
   return {};
 }
 

@@ -125,11 +125,12 @@ Outcome<void> invoke(Context& context, const InvokeOptions& options) {
   if (options.verbose) describeAnswer(*answer, record);
   std::string errorType = answer->header("x-fc-error-type");
   if (errorType.empty()) return {};
-  return std::unexpected(Failure{.exit = Exit::Failed,
-                                 .code = errorType,
-                                 .message = "the function failed; its answer is above",
-                                 .requestId = answer->header("x-fc-request-id"),
-                                 .remedy = "`okibi logs " + options.name + "` shows its output"});
+  return std::unexpected(
+      Failure{.exit = Exit::Failed,
+              .code = errorType,
+              .message = "function '" + options.name + "' failed; its answer says why",
+              .requestId = answer->header("x-fc-request-id"),
+              .remedy = "`okibi logs " + options.name + "` shows its output"});
 }
 
 }  // namespace okibi::cli

@@ -1,5 +1,7 @@
 #include "cli/json_read.h"
 
+#include <fmt/format.h>
+
 namespace okibi::cli {
 
 const Json* field(const Json& object, std::string_view name) {
@@ -12,6 +14,7 @@ std::string text(const Json& object, std::string_view name) {
   const Json* found = field(object, name);
   if (found == nullptr) return "";
   if (found->is_string()) return std::string(found->get_string());
+  if (found->is_double()) return fmt::format("{}", found->get_double());
   return boost::json::serialize(*found);
 }
 

@@ -35,6 +35,11 @@ std::string withoutTrailingZeros(std::string text) {
   return text;
 }
 
+std::string groupThousands(std::string digits) {
+  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
 }  // namespace
 
 Result<Bytes> parseSize(std::string_view text) {
@@ -104,20 +109,22 @@ std::string formatMilliseconds(double ms) {
 }
 
 std::string formatMoney(double amount, std::string_view currency) {
-  std::string digits = fmt::format("{:.6f}", amount);
-  std::size_t keep = digits.find('.') + 3;  // cents are always shown
-  std::size_t last = digits.find_last_not_of('0') + 1;
-  digits.resize(std::max(keep, last));
-  return digits + " " + std::string(currency);
+  // Millionths matter in small amounts only; cents are always shown.
+  std::string digits = fmt::format("{:.{}f}", amount, amount < 1 ? 6 : 2);
+  const std::size_t point = digits.find('.');
+  digits.resize(std::max(point + 3, digits.find_last_not_of('0') + 1));
+  return groupThousands(digits.substr(0, point)) + digits.substr(point) + " " +
+         std::string(currency);
 }
 
 std::string formatCount(double count) {
-  std::string digits = std::to_string(std::llround(std::fabs(count)));
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return (count < 0 ? "-" : "") + digits;
+  return (count < 0 ? "-" : "") + groupThousands(std::to_string(std::llround(std::fabs(count))));
 }
 
 std::string formatPercent(double fraction) {
+  // What is not all and not nothing is not shown as if it were.
+  if (fraction < 1 && fraction >= 0.99995) return ">99.99%";
+  if (fraction > 0 && fraction < 0.00005) return "<0.01%";
   return fmt::format("{:.2f}%", fraction * 100);
 }
 

@@ -20,8 +20,8 @@ Result<Duration> parseSeconds(std::string_view text);
 
 std::string formatMegabytes(double megabytes);  // "512 MB", "1.5 GB"
 std::string formatMilliseconds(double ms);      // "0.42 ms", "12.3 ms", "1.25 s", "3 min 20 s"
-std::string formatMoney(double amount, std::string_view currency);  // "0.2592 USD"
+std::string formatMoney(double amount, std::string_view currency);  // "0.2592 USD", "2,784.00 USD"
 std::string formatCount(double count);                              // "12,345"
-std::string formatPercent(double fraction);                         // "4.17%"
+std::string formatPercent(double fraction);                         // "4.17%", ">99.99%"
 
 }  // namespace okibi::cli

@@ -23,6 +23,14 @@ void note(std::string_view text) {
   std::fputc('\n', stderr);
 }
 
+void printTable(const Table& table, std::string_view nothing) {
+  if (table.empty()) {
+    note(nothing);
+  } else {
+    print(table.text());
+  }
+}
+
 void printJson(const Json& value) {
   printLine(boost::json::serialize(value));
 }

@@ -1,7 +1,8 @@
-// What the daemon is doing: instances, cards, usage, cold starts, logs.
+// What the daemon is doing: instances, cards, usage, logs.
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,8 @@ namespace okibi::cli {
 
 namespace {
 
+constexpr std::int64_t kMostLines = 10'000;
+
 Outcome<Json> own(Context& context, std::string_view what, std::string action, Query query = {}) {
   return context.client.get(std::string(kOwnApi) + "/" + std::string(what), std::move(action),
                             std::move(query));
@@ -25,6 +28,16 @@ std::string cardText(const Json& instance) {
   if (card.is_null()) return "-";
   return text(card, "type") + " " + text(card, "uuid") +
          (isTrue(card, "simulated") ? " (simulated)" : "");
+}
+
+// The daemon counts whole megabytes.
+std::string memoryText(const Json& instance) {
+  const double size = number(instance, "memoryMB");
+  return size < 1 ? "<1 MB" : formatMegabytes(size);
+}
+
+std::size_t newest(std::int64_t limit) {
+  return static_cast<std::size_t>(limit);
 }
 
 std::string sizeOrDash(const Json& object, std::string_view name) {
@@ -47,77 +60,20 @@ std::vector<std::string> usageRow(const Json& u, const std::string& name,
           text(u, "sinceTime")};
 }
 
-std::vector<std::string> coldRow(const Json& one) {
-  Json phases = member(one, "phases");
-  auto phase = [&](std::string_view name) { return formatMilliseconds(number(phases, name)); };
-  return {text(one, "startedTime"),
-          text(one, "functionName"),
-          phase("scheduleMs"),
-          phase("imageMs"),
-          phase("sandboxMs"),
-          phase("appMs"),
-          phase("initMs"),
-          formatMilliseconds(number(one, "requestMs")),
-          formatMilliseconds(number(one, "totalMs")),
-          text(one, "concurrentStarts"),
-          text(one, "reason")};
-}
-
 std::string logLine(const Json& one) {
   return fmt::format("{} {} {} {}", text(one, "time"), text(one, "instanceId"), text(one, "stream"),
                      printable(text(one, "text")));
 }
 
-std::int64_t countCold(const boost::json::array& invocations) {
-  return std::ranges::count_if(invocations, [](const Json& i) { return isTrue(i, "cold"); });
-}
-
-std::string coldShare(const boost::json::array& invocations) {
-  if (invocations.empty()) return "no calls yet";
-  std::int64_t cold = countCold(invocations);
-  return fmt::format(
-      "{} of the last {} calls were cold ({})", cold, invocations.size(),
-      formatPercent(static_cast<double>(cold) / static_cast<double>(invocations.size())));
-}
-
-Outcome<std::vector<std::string>> functionNames(Context& context) {
-  std::vector<std::string> names;
-  std::string next;
-  do {
-    Outcome<Json> page = context.client.get(std::string(kApi) + "/functions", "ListFunctions",
-                                            {{"limit", "100"}, {"nextToken", next}});
-    if (!page) return std::unexpected(page.error());
-    for (const Json& f : items(*page, "functions")) names.push_back(text(f, "functionName"));
-    next = text(*page, "nextToken");
-  } while (!next.empty());
-  return names;
-}
-
-// The daemon lists one function's calls at a time. Newest first.
-Outcome<boost::json::array> invocationsOf(Context& context, const std::vector<std::string>& names,
-                                          const Query& filter) {
-  boost::json::array all;
-  for (const std::string& name : names) {
-    Query query{{"functionName", name}, {"limit", "20"}};
-    query.insert(query.end(), filter.begin(), filter.end());
-    Outcome<Json> answer = own(context, "invocations", "ListOkibiInvocations", std::move(query));
-    if (!answer) return std::unexpected(answer.error());
-    for (const Json& one : items(*answer, "invocations")) all.push_back(one);
-  }
-  std::ranges::sort(all, [](const Json& a, const Json& b) {
-    return text(a, "startedTime") > text(b, "startedTime");
-  });
-  return all;
-}
-
 }  // namespace
 
 Outcome<void> showLogs(Context& context, const LogsOptions& options) {
-  std::vector<std::string> shown;
+  // Whoever follows must not miss what is printed between two looks.
+  const std::int64_t asked = options.follow ? kMostLines : options.limit;
+  std::optional<std::vector<std::string>> shown;
   while (true) {
-    Outcome<Json> answer =
-        own(context, "logs", "ListOkibiLogs",
-            {{"functionName", options.name}, {"limit", std::to_string(options.limit)}});
+    Outcome<Json> answer = own(context, "logs", "ListOkibiLogs",
+                               {{"functionName", options.name}, {"limit", std::to_string(asked)}});
     if (!answer) return std::unexpected(answer.error());
     if (context.asJson() && !options.follow) {
       printJson(*answer);
@@ -127,7 +83,10 @@ Outcome<void> showLogs(Context& context, const LogsOptions& options) {
     for (const Json& one : items(*answer, "lines")) {
       lines.push_back(context.asJson() ? boost::json::serialize(one) : logLine(one));
     }
-    for (std::size_t i = countKnown(shown, lines); i < lines.size(); ++i) printLine(lines[i]);
+    const std::size_t first = shown ? countKnown(*shown, lines)
+                                    : lines.size() - std::min(lines.size(), newest(options.limit));
+    for (std::size_t i = first; i < lines.size(); ++i) printLine(lines[i]);
+    if (!options.follow && lines.empty()) note("nothing was printed");
     if (!options.follow) return {};
     std::fflush(stdout);
     shown = std::move(lines);
@@ -147,10 +106,10 @@ Outcome<void> showInstances(Context& context) {
   for (const Json& i : items(*answer, "instances")) {
     table.add({text(i, "instanceId"), text(i, "functionName"), text(i, "state"),
                text(i, "inFlight") + "/" + text(i, "concurrency"), sizeOrDash(i, "sliceMB"),
-               cardText(i), sizeOrDash(i, "memoryMB"), formatMilliseconds(number(i, "ageMs")),
+               cardText(i), memoryText(i), formatMilliseconds(number(i, "ageMs")),
                formatMilliseconds(number(i, "stateMs")), text(i, "pid")});
   }
-  print(table.text());
+  printTable(table, "no live instances");
   return {};
 }
 
@@ -183,6 +142,11 @@ Outcome<void> showCards(Context& context) {
 Outcome<void> showUsage(Context& context, const std::string& name) {
   Outcome<Json> answer = own(context, "usage", "GetOkibiUsage", {{"functionName", name}});
   if (!answer) return std::unexpected(answer.error());
+  // What was deleted keeps its usage; what never was has none.
+  if (!name.empty() && items(*answer, "functions").empty()) {
+    Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
+    if (!known) return std::unexpected(known.error());
+  }
   if (context.asJson()) {
     printJson(*answer);
     return {};
@@ -196,33 +160,7 @@ Outcome<void> showUsage(Context& context, const std::string& name) {
   if (const Json* total = field(*answer, "total"); total != nullptr && name.empty()) {
     table.add(usageRow(*total, "total", currency));
   }
-  print(table.text());
-  return {};
-}
-
-Outcome<void> showColdStarts(Context& context, const std::string& name) {
-  std::vector<std::string> names{name};
-  if (name.empty()) {
-    Outcome<std::vector<std::string>> all = functionNames(context);
-    if (!all) return std::unexpected(all.error());
-    names = std::move(*all);
-  }
-  Outcome<boost::json::array> cold = invocationsOf(context, names, {{"coldOnly", "true"}});
-  if (!cold) return std::unexpected(cold.error());
-  Outcome<boost::json::array> recent = invocationsOf(context, names, {});
-  if (!recent) return std::unexpected(recent.error());
-  if (context.asJson()) {
-    printJson(JsonObject{{"invocations", std::move(*cold)},
-                         {"recentCalls", recent->size()},
-                         {"recentColdCalls", countCold(*recent)}});
-    return {};
-  }
-  Table table({left("TIME"), left("FUNCTION"), right("SCHEDULE"), right("IMAGE"), right("SANDBOX"),
-               right("APP"), right("INIT"), right("REQUEST"), right("TOTAL"), right("AT ONCE"),
-               left("REASON")});
-  for (const Json& one : *cold) table.add(coldRow(one));
-  print(table.text());
-  printLine(coldShare(*recent));
+  printTable(table, "no calls yet");
   return {};
 }
 

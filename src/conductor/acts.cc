@@ -24,6 +24,7 @@ void Conductor::Acts::operator()(planner::Dispatch command) const {
   if (command.warmth == planner::Warmth::Cold) {
     invocation.phases =
         phasesWithin(instance->times, invocation.received.at, invocation.dispatched.at);
+    invocation.concurrentStarts = instance->startsAtOnce;
   }
   ++instance->inFlight;
   invocation.use =
@@ -57,6 +58,7 @@ void Conductor::Acts::operator()(planner::StartInstance command) const {
   instance->startReason = std::move(command.reason);
   instance->times.ordered = c.loop_.now();
   c.instances_.emplace(instance->id, instance);
+  c.noteStartsAtOnce(instance->revision->key);
   c.loop_.spawn(c.startInstance(instance));
 }
 

@@ -141,6 +141,7 @@ Result<void> Conductor::settle(Invocation& invocation, const Ending& ending) {
       break;
   }
   record.phases = invocation.phases;
+  record.concurrentStarts = invocation.concurrentStarts;
   record.waited = invocation.dispatched.at - invocation.received.at;
   return accounting_.endRequest(std::exchange(invocation.use, {}), std::move(record), now);
 }

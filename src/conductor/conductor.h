@@ -121,6 +121,7 @@ class Conductor : private seams::InstanceListener {
 
   // Instances (conductor/instances.cc)
   net::Task<void> startInstance(std::shared_ptr<Instance> instance);
+  void noteStartsAtOnce(FunctionKey function);
   net::Task<Result<void>> bringUp(std::shared_ptr<Instance> instance);
   net::Task<Result<std::unique_ptr<net::HttpConnection>>> awaitListening(
       std::shared_ptr<Instance> instance);

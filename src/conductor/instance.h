@@ -46,6 +46,7 @@ struct Instance {
   std::optional<planner::Slice> slice;
   std::string startReason;
   StartTimes times;
+  int startsAtOnce = 1;  // the most instances of its function that were starting while it was
   InstancePhase phase = InstancePhase::Starting;
   // Sandbox: exists in the runtime, so its end comes through onExit.
   enum class Sandbox { None, Exists } sandbox = Sandbox::None;

@@ -83,6 +83,19 @@ net::Task<void> Conductor::startInstance(std::shared_ptr<Instance> instance) {
   }
 }
 
+void Conductor::noteStartsAtOnce(FunctionKey function) {
+  std::vector<Instance*> starting;
+  for (const auto& [id, instance] : instances_) {
+    if (instance->phase == InstancePhase::Starting && instance->revision->key == function) {
+      starting.push_back(instance.get());
+    }
+  }
+  const int count = static_cast<int>(starting.size());
+  for (Instance* instance : starting) {
+    instance->startsAtOnce = std::max(instance->startsAtOnce, count);
+  }
+}
+
 net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   accounting_.instanceOpened(termsOf(*instance), momentNow(loop_));
   auto spec = planStart(*instance, {settings_.account, settings_.region});

@@ -34,6 +34,7 @@ class Invocation {
   planner::Warmth warmth = planner::Warmth::Warm;
   std::string reason;
   ledger::ColdPhases phases;
+  int concurrentStarts = 0;
   ledger::UseId use;
   std::uint64_t outputMark = 0;  // where its instance's output stood at dispatch
 

@@ -297,8 +297,9 @@ Result<void> ImageLibrary::remove(const std::string& name, const std::vector<std
       return writeRecord(copy);
     }
     if (std::ranges::find(inUse, digest) != inUse.end()) {
-      return fail(ErrorKind::Unavailable,
-                  fmt::format("image {} is used by a function; delete or update that first", name));
+      return fail(ErrorKind::AlreadyExists,
+                  fmt::format("image {} is used by a function; delete or update that first", name),
+                  "ImageInUse");
     }
     const fs::path file = recordPath(record.digest);
     if (::unlink(file.c_str()) != 0 && errno != ENOENT) return failFile(file.string(), errno);

@@ -240,7 +240,7 @@ TEST_F(ImageLibraryTest, RemoveKeepsWhatOthersNeed) {
   const seams::PreparedImage two = mustPull(layout_.reference("two"));
   Result<void> refused = library_->remove(one.digest, {two.digest, one.digest});
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
+  EXPECT_EQ(refused.error().kind, ErrorKind::AlreadyExists);
   EXPECT_TRUE(library_->find(one.digest));
   ASSERT_TRUE(library_->remove(layout_.reference("one"), {two.digest}));
   EXPECT_FALSE(library_->find(one.digest));

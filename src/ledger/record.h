@@ -58,8 +58,8 @@ struct InvocationRecord {
   WallTime received{};  // when the gateway had the request's head
   StartKind start = StartKind::Warm;
   ColdPhases phases;  // zero unless Cold
-  int concurrentStarts =
-      0;                // instances of the function starting when this one was queued; 0 if warm
+  // The most instances of the function that were starting while its own was; 0 unless Cold.
+  int concurrentStarts = 0;
   Duration waited{};    // from received until it was given to an instance
   Duration duration{};  // from there to its end: the time the function had
   Duration share{};     // its part of the instance's active time (UsageMeter)

@@ -58,7 +58,7 @@ class ImageStore {
   virtual std::vector<PreparedImage> list() const = 0;
 
   // Removes an image by digest or reference and the layers no other image uses. `inUse` digests are
-  // refused with Unavailable.
+  // refused with AlreadyExists, code ImageInUse.
   virtual net::Task<Result<void>> remove(std::string digestOrReference,
                                          std::vector<std::string> inUse) = 0;
 };

@@ -1,0 +1,180 @@
+// `okibi coldstarts`: a waterfall of each, and how often calls were cold.
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "cli/commands.h"
+#include "cli/concurrency.h"
+#include "cli/numbers.h"
+#include "cli/waterfall.h"
+
+namespace okibi::cli {
+
+namespace {
+
+constexpr std::size_t kBar = 24;
+constexpr std::string_view kLegend =
+    "waterfall: . schedule  - image  = sandbox  + app  # init  > request";
+constexpr std::size_t kShown = 20;
+constexpr std::string_view kRecent = "1000";
+
+Outcome<std::vector<std::string>> functionNames(Context& context) {
+  std::vector<std::string> names;
+  std::string next;
+  do {
+    Outcome<Json> page = context.client.get(std::string(kApi) + "/functions", "ListFunctions",
+                                            {{"limit", "100"}, {"nextToken", next}});
+    if (!page) return std::unexpected(page.error());
+    for (const Json& f : items(*page, "functions")) names.push_back(text(f, "functionName"));
+    next = text(*page, "nextToken");
+  } while (!next.empty());
+  return names;
+}
+
+// The daemon lists one function's calls at a time. Newest first.
+Outcome<boost::json::array> invocationsOf(Context& context, const std::vector<std::string>& names,
+                                          const Query& filter) {
+  boost::json::array all;
+  for (const std::string& name : names) {
+    Query query{{"functionName", name}};
+    query.insert(query.end(), filter.begin(), filter.end());
+    Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/invocations",
+                                              "ListOkibiInvocations", std::move(query));
+    if (!answer) return std::unexpected(answer.error());
+    for (const Json& one : items(*answer, "invocations")) all.push_back(one);
+  }
+  std::ranges::sort(all, [](const Json& a, const Json& b) {
+    return text(a, "startedTime") > text(b, "startedTime");
+  });
+  return all;
+}
+
+std::string barOf(const Json& one, double wholeMs) {
+  const Json phases = member(one, "phases");
+  return waterfall(std::array{WaterfallPart{'.', number(phases, "scheduleMs")},
+                              WaterfallPart{'-', number(phases, "imageMs")},
+                              WaterfallPart{'=', number(phases, "sandboxMs")},
+                              WaterfallPart{'+', number(phases, "appMs")},
+                              WaterfallPart{'#', number(phases, "initMs")},
+                              WaterfallPart{'>', number(one, "requestMs")}},
+                   wholeMs, kBar);
+}
+
+std::vector<std::string> rowOf(const Json& one, double wholeMs) {
+  const Json phases = member(one, "phases");
+  auto phase = [&](std::string_view name) { return formatMilliseconds(number(phases, name)); };
+  return {text(one, "startedTime"),
+          text(one, "functionName"),
+          phase("scheduleMs"),
+          phase("imageMs"),
+          phase("sandboxMs"),
+          phase("appMs"),
+          phase("initMs"),
+          formatMilliseconds(number(one, "requestMs")),
+          formatMilliseconds(number(one, "totalMs")),
+          barOf(one, wholeMs),
+          text(one, "concurrentStarts"),
+          text(one, "reason")};
+}
+
+void printWaterfalls(const boost::json::array& cold) {
+  Table table({left("TIME"), left("FUNCTION"), right("SCHEDULE"), right("IMAGE"), right("SANDBOX"),
+               right("APP"), right("INIT"), right("REQUEST"), right("TOTAL"), left("WATERFALL"),
+               right("STARTS AT ONCE"), left("REASON")});
+  double longest = 0;
+  for (const Json& one : cold) longest = std::max(longest, number(one, "totalMs"));
+  for (const Json& one : cold) table.add(rowOf(one, longest));
+  printTable(table, "no cold starts yet");
+  if (!table.empty()) printLine(kLegend);
+}
+
+std::int64_t countCold(const boost::json::array& calls) {
+  return std::ranges::count_if(calls, [](const Json& i) { return isTrue(i, "cold"); });
+}
+
+std::vector<CallTimes> timesOf(const boost::json::array& calls, const std::string& function) {
+  std::vector<CallTimes> times;
+  for (const Json& one : calls) {
+    if (text(one, "functionName") != function) continue;
+    const auto received = parseIso8601(text(one, "startedTime"));
+    if (!received) continue;
+    times.push_back({*received, Duration(std::llround(number(one, "totalMs") * 1e6)),
+                     isTrue(one, "cold") ? CallTimes::Start::Cold : CallTimes::Start::Warm});
+  }
+  return times;
+}
+
+std::string rangeText(const ConcurrencyShare& share) {
+  if (share.to == 0) return fmt::format("{} and more", share.from);
+  if (share.from == share.to) return std::to_string(share.from);
+  return fmt::format("{} to {}", share.from, share.to);
+}
+
+void printShares(const boost::json::array& calls, const std::vector<std::string>& names) {
+  Table table({left("FUNCTION"), left("CALLS AT ONCE"), right("CALLS"), right("COLD"),
+               right("SHARE COLD")});
+  for (const std::string& name : names) {
+    for (const ConcurrencyShare& share : coldByConcurrency(timesOf(calls, name))) {
+      table.add({name, rangeText(share), std::to_string(share.calls), std::to_string(share.cold),
+                 formatPercent(static_cast<double>(share.cold) / share.calls)});
+    }
+  }
+  if (table.empty()) return;
+  print("\n" + table.text());
+  printLine(fmt::format(
+      "{} of the last {} calls started cold ({})", countCold(calls), calls.size(),
+      formatPercent(static_cast<double>(countCold(calls)) / static_cast<double>(calls.size()))));
+}
+
+boost::json::array sharesJson(const boost::json::array& calls,
+                              const std::vector<std::string>& names) {
+  boost::json::array out;
+  for (const std::string& name : names) {
+    for (const ConcurrencyShare& share : coldByConcurrency(timesOf(calls, name))) {
+      JsonObject one{{"functionName", name},
+                     {"callsAtOnceFrom", share.from},
+                     {"calls", share.calls},
+                     {"coldCalls", share.cold}};
+      if (share.to != 0) one["callsAtOnceTo"] = share.to;
+      out.push_back(std::move(one));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Outcome<void> showColdStarts(Context& context, const std::string& name) {
+  std::vector<std::string> names{name};
+  if (name.empty()) {
+    Outcome<std::vector<std::string>> all = functionNames(context);
+    if (!all) return std::unexpected(all.error());
+    names = std::move(*all);
+  }
+  Outcome<boost::json::array> cold =
+      invocationsOf(context, names, {{"coldOnly", "true"}, {"limit", std::to_string(kShown)}});
+  if (!cold) return std::unexpected(cold.error());
+  Outcome<boost::json::array> recent =
+      invocationsOf(context, names, {{"limit", std::string(kRecent)}});
+  if (!recent) return std::unexpected(recent.error());
+  if (!name.empty() && recent->empty()) {
+    Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
+    if (!known) return std::unexpected(known.error());
+  }
+  if (cold->size() > kShown) cold->resize(kShown);
+  if (context.asJson()) {
+    printJson(JsonObject{{"invocations", std::move(*cold)},
+                         {"recentCalls", recent->size()},
+                         {"recentColdCalls", countCold(*recent)},
+                         {"byConcurrency", sharesJson(*recent, names)}});
+    return {};
+  }
+  printWaterfalls(*cold);
+  printShares(*recent, names);
+  return {};
+}
+
+}  // namespace okibi::cli
