@@ -53,7 +53,7 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
   if (ours) {
     const bool images = call.path.size() == 1 && call.path[0] == "images";
     if (images && call.method == "DELETE") co_return co_await removeImage(call);
-    co_return serveOkibi(call);
+    co_return co_await serveOkibi(call);
   }
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);
   if (call.path.size() <= 2) co_return serveFunctions(call);

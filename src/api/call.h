@@ -54,11 +54,11 @@ Result<std::map<std::string, std::string>> readQuery(std::string_view query);
 Result<std::vector<std::string>> readPath(std::string_view path);
 
 // The resources. Each REQUIRES a path that begins as named.
-Result<Answer> serveFunctions(const Call& call);        // functions[/{fn}[/code]]
-Result<Answer> serveTriggers(const Call& call);         // functions/{fn}/triggers[/{trigger}]
-Result<Answer> serveFunctionConfigs(const Call& call);  // functions/{fn}/{anything else}
-Result<Answer> serveAccountConfigs(const Call& call);   // everything outside functions
-Result<Answer> serveOkibi(const Call& call);            // /okibi/v1 less changes of images
+Result<Answer> serveFunctions(const Call& call);         // functions[/{fn}[/code]]
+Result<Answer> serveTriggers(const Call& call);          // functions/{fn}/triggers[/{trigger}]
+Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
+Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
+net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images
 Result<Answer> listImages(const Call& call);
 net::Task<Result<Answer>> removeImage(const Call& call);
 // Streams; answers by itself.

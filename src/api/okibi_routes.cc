@@ -71,7 +71,7 @@ Result<Answer> instances(const Call& call) {
   return ok(json::serialize(json::object{{"instances", std::move(out)}}));
 }
 
-json::object usageJson(const conductor::UsageSummary& summary, WallTime since) {
+json::object usageJson(const conductor::UsageSummary& summary) {
   constexpr double kMbMsPerGbSecond = 1024.0 * 1000.0;
   return {{"functionName", toJsonText(summary.function)},
           {"calls", summary.usage.calls},
@@ -82,37 +82,25 @@ json::object usageJson(const conductor::UsageSummary& summary, WallTime since) {
           {"gpuGBSeconds", static_cast<double>(summary.usage.gpuMbMs) / kMbMsPerGbSecond},
           {"cost", amount(summary.cost)},
           {"alwaysOnCost", amount(summary.alwaysOn)},
-          {"sinceTime", formatIso8601(since)}};
+          {"sinceTime", formatIso8601(summary.since)}};
 }
 
-Result<Answer> usage(const Call& call) {
+net::Task<Result<Answer>> usage(const Call& call) {
   const std::string* name = call.parameter("functionName");
-  auto report =
-      call.conductor.accounting().usage(call.account, name ? *name : "", conductor::wallNow());
-  if (!report) return fail(report.error());
+  auto report = co_await call.conductor.accounting().usage(call.account, name ? *name : "",
+                                                           conductor::wallNow());
+  if (!report) co_return fail(report.error());
   json::array functions;
-  for (const auto& summary : report->functions) {
-    functions.push_back(usageJson(summary, report->since));
-  }
-  return ok(json::serialize(json::object{{"currency", toJsonText(report->currency)},
-                                         {"functions", std::move(functions)},
-                                         {"total", usageJson(report->total, report->since)}}));
+  for (const auto& summary : report->functions) functions.push_back(usageJson(summary));
+  co_return ok(json::serialize(json::object{{"currency", toJsonText(report->currency)},
+                                            {"functions", std::move(functions)},
+                                            {"total", usageJson(report->total)}}));
 }
 
-// What one request is billed by itself: its share of its instance's active time, as one interval.
-ledger::Usage billOf(const ledger::InvocationRecord& record, const std::optional<GpuConfig>& gpu) {
-  ledger::InstanceTerms terms;
-  if (gpu) {
-    terms.gpuType = gpu->type;
-    terms.gpuMemory = gpu->memory;
-  }
-  return ledger::usageOfInterval(terms, record.share);
-}
-
-json::object invocationJson(const ledger::InvocationRecord& record, const ledger::PriceBook& prices,
-                            const std::optional<GpuConfig>& gpu) {
-  const ledger::Usage bill = billOf(record, gpu);
+json::object invocationJson(const ledger::InvocationRecord& record,
+                            const ledger::PriceBook& prices) {
   const ledger::ColdPhases& phases = record.phases;
+  const ledger::UnitPrice gpuPrice = record.gpuPrice.value_or(prices.gpuPrice(record.gpuType));
   return {{"requestId", toJsonText(record.requestId)},
           {"functionName", toJsonText(record.function.name)},
           {"startedTime", formatIso8601Milliseconds(record.received)},
@@ -128,38 +116,42 @@ json::object invocationJson(const ledger::InvocationRecord& record, const ledger
                                   {"initMs", toMilliseconds(phases.init)}}},
           {"requestMs", toMilliseconds(record.duration)},
           {"totalMs", toMilliseconds(record.waited + record.duration)},
-          {"gpuBilledMs", bill.gpuMs},
-          {"cost", amount(prices.priceOf(bill, prices.gpuPrice(gpu ? gpu->type : "")))},
+          {"shareMs", toMilliseconds(record.share)},
+          {"gpuType", toJsonText(record.gpuType)},
+          {"sliceMB", record.gpuMemory.wholeMib()},
+          {"gpuBilledMs", record.bill.gpuMs},
+          {"cost", amount(prices.priceOf(record.bill, gpuPrice))},
           {"currency", toJsonText(prices.currency)},
           {"instanceId", toJsonText(record.place.instance)},
           {"reason", toJsonText(record.reason)}};
 }
 
-Result<Answer> invocations(const Call& call) {
-  const auto name = functionParameter(call);
-  if (!name) return fail(name.error());
+net::Task<Result<Answer>> invocations(const Call& call) {
+  const std::string* name = call.parameter("functionName");
   const auto limit = limitOf(call, 20, kMostListed);
-  if (!limit) return fail(limit.error());
+  if (!limit) co_return fail(limit.error());
   const std::string* cold = call.parameter("coldOnly");
   const std::string* requestId = call.parameter("requestId");
   const auto filter =
       cold && *cold == "true" ? seams::InvocationFilter::ColdOnly : seams::InvocationFilter::All;
+  std::vector<FunctionRef> functions;
+  if (name != nullptr) {
+    functions.push_back({call.account, *name});
+  } else {
+    for (const Function* function : call.conductor.catalog().list(call.account, "", "", SIZE_MAX)) {
+      functions.push_back(function->ref);
+    }
+  }
   auto& accounting = call.conductor.accounting();
-  // What was answered a moment ago is asked for most often.
-  if (auto flushed = accounting.flush(); !flushed) return fail(flushed.error());
-  const FunctionRef ref{call.account, *name};
-  auto records = accounting.invocations(ref, filter, requestId ? kMostListed : *limit);
-  if (!records) return fail(records.error());
-  // Revisions are not kept; the bill of an old request is shown at today's slice.
-  const Function* function = call.conductor.catalog().find(ref);
-  std::optional<GpuConfig> gpu;
-  if (function != nullptr) gpu = function->active ? function->active->gpu : function->spec.gpu;
+  auto records =
+      co_await accounting.invocations(std::move(functions), filter, requestId ? SIZE_MAX : *limit);
+  if (!records) co_return fail(records.error());
   json::array out;
   for (const ledger::InvocationRecord& record : *records) {
     if (requestId != nullptr && record.requestId != *requestId) continue;
-    out.push_back(invocationJson(record, accounting.prices(), gpu));
+    out.push_back(invocationJson(record, accounting.prices()));
   }
-  return ok(json::serialize(json::object{{"invocations", std::move(out)}}));
+  co_return ok(json::serialize(json::object{{"invocations", std::move(out)}}));
 }
 
 Result<Answer> logs(const Call& call) {
@@ -182,17 +174,17 @@ Result<Answer> logs(const Call& call) {
 
 }  // namespace
 
-Result<Answer> serveOkibi(const Call& call) {
-  if (call.method != "GET" || call.path.size() != 1) return notSupported(call);
+net::Task<Result<Answer>> serveOkibi(const Call& call) {
+  if (call.method != "GET" || call.path.size() != 1) co_return notSupported(call);
   const std::string& resource = call.path[0];
-  if (resource == "info") return info(call);
-  if (resource == "instances") return instances(call);
-  if (resource == "usage") return usage(call);
-  if (resource == "invocations") return invocations(call);
-  if (resource == "logs") return logs(call);
-  if (resource == "images") return listImages(call);
-  if (resource == "cards") return ok(json::serialize(json::object{{"cards", cardList(call)}}));
-  return notSupported(call);
+  if (resource == "info") co_return info(call);
+  if (resource == "instances") co_return instances(call);
+  if (resource == "usage") co_return co_await usage(call);
+  if (resource == "invocations") co_return co_await invocations(call);
+  if (resource == "logs") co_return logs(call);
+  if (resource == "images") co_return listImages(call);
+  if (resource == "cards") co_return ok(json::serialize(json::object{{"cards", cardList(call)}}));
+  co_return notSupported(call);
 }
 
 }  // namespace okibi::api

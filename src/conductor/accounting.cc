@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "conductor/clock.h"
 #include "ledger/fold.h"
 #include "ledger/record_codec.h"
 #include "ledger/recovery.h"
@@ -39,7 +41,14 @@ seams::UsageRow toRow(const ledger::UsageLine& line) {
           .gpuMbMs = u.gpuMbMs,
           .memoryMbMs = u.memoryMbMs,
           .cpuMilliMs = u.cpuMilliMs,
-          .diskMbMs = u.diskMbMs};
+          .diskMbMs = u.diskMbMs,
+          .firstUse = line.firstUse};
+}
+
+// Rows older than this field know their day only.
+std::optional<WallTime> firstUseOf(const seams::UsageRow& row) {
+  if (row.firstUse || (row.calls == 0 && row.activeMs == 0)) return row.firstUse;
+  return WallTime(row.day);
 }
 
 ledger::Usage toUsage(const seams::UsageRow& r) {
@@ -57,13 +66,16 @@ ledger::Usage toUsage(const seams::UsageRow& r) {
 
 }  // namespace
 
-Result<std::unique_ptr<Accounting>> Accounting::open(const std::filesystem::path& directory,
+Result<std::unique_ptr<Accounting>> Accounting::open(net::Loop& loop,
+                                                     const std::filesystem::path& directory,
                                                      seams::StateStore& store,
-                                                     ledger::PriceBook prices, WallTime now) {
+                                                     ledger::PriceBook prices, WallTime now,
+                                                     ledger::LogOptions options) {
   auto position = store.foldPosition();
   if (!position) return fail(position.error());
+  options.folded = toLog(*position);
   ledger::OpenReport report;
-  auto log = ledger::LedgerLog::open(directory, report, {.folded = toLog(*position)});
+  auto log = ledger::LedgerLog::open(directory, report, options);
   if (!log) return fail(log.error());
   if (report.cutBytes > 0) {
     log::warning("ledger tail cut", "bytes={} at={} salvaged={}", report.cutBytes, report.cutAt,
@@ -71,20 +83,30 @@ Result<std::unique_ptr<Accounting>> Accounting::open(const std::filesystem::path
   }
   const ledger::Records closing = ledger::recover(report.lastSegment, now);
   if (auto written = log->append(closing); !written) return fail(written.error());
-  std::unique_ptr<Accounting> accounting(new Accounting(store, std::move(prices), std::move(*log)));
-  if (auto flushed = accounting->flush(); !flushed) return fail(flushed.error());
+  std::unique_ptr<Accounting> accounting(
+      new Accounting(loop, store, std::move(prices), std::move(*log)));
+  if (auto flushed = accounting->syncAndFold(); !flushed) return fail(flushed.error());
   return accounting;
 }
 
 Result<void> Accounting::write(ledger::Records records) {
   std::ranges::move(records, std::back_inserter(unwritten_));
-  if (unwritten_.empty()) return {};
+  if (unwritten_.empty() || turning_ == Turning::Yes) return {};
   auto appended = log_.append(unwritten_);
   if (appended) unwritten_.clear();
   // Disk gone after start (docs/errors.md): serving on would give away what cannot be billed.
   OKIBI_CHECK(!log_.broken() && unwritten_.size() < kUnwritten,
               "the ledger log cannot be written: {}", appended ? "" : appended.error().message);
   return appended;
+}
+
+net::Task<Result<void>> Accounting::onLog() {
+  if (turning_ == Turning::No) co_return Result<void>{};
+  auto written = std::make_shared<net::OneShot<Result<void>>>(loop_);
+  waiting_.push_back(written);
+  Result<Result<void>> outcome = co_await written->wait();
+  if (!outcome) co_return fail(std::move(outcome.error()));
+  co_return std::move(*outcome);
 }
 
 void Accounting::writeOrWarn(ledger::Records records) {
@@ -95,6 +117,7 @@ void Accounting::writeOrWarn(ledger::Records records) {
 
 void Accounting::instanceOpened(ledger::InstanceTerms terms, ledger::Moment now) {
   ledger::Records records;
+  if (!terms.gpuType.empty()) terms.gpuPrice = prices_.gpuPrice(terms.gpuType);
   meter_.openInstance(std::move(terms), now, records);
   writeOrWarn(std::move(records));
 }
@@ -130,22 +153,45 @@ Result<void> Accounting::refused(ledger::InvocationRecord record) {
   return write(std::move(records));
 }
 
-void Accounting::tick(ledger::Moment now) {
+net::Task<void> Accounting::tick(ledger::Moment now) {
   ledger::Records records;
   // A heartbeat that could not be written in time is worth nothing: none is added to a backlog.
   if (unwritten_.empty()) meter_.heartbeat(now, records);
   Result<void> done = write(std::move(records));
-  if (done) done = flush();
-  if (done && log_.full()) {
-    done = log_.rotate(meter_.preamble(now));
-    if (auto position = store_.foldPosition(); done && position) {
-      done = log_.discardBefore(toLog(*position));
-    }
-  }
+  // A slow disk is not helped by a second worker.
+  if (flushing_ == Flushing::Yes) co_return;
+  flushing_ = Flushing::Yes;
+  if (done) done = co_await flush();
+  OKIBI_CHECK(!log_.broken(), "the ledger log cannot be written: {}",
+              done ? "" : done.error().message);
+  if (done && log_.full() && unwritten_.empty()) done = co_await turnSegment();
+  flushing_ = Flushing::No;
   if (!done) log::error("ledger write failed", "error=\"{}\"", done.error().message);
 }
 
-Result<void> Accounting::flush() {
+net::Task<Result<void>> Accounting::turnSegment() {
+  turning_ = Turning::Yes;
+  const ledger::Records preamble = meter_.preamble(momentNow(loop_));
+  Result<void> turned = co_await loop_.offload([&]() -> Result<void> {
+    const std::scoped_lock lock(writing_);
+    if (auto rotated = log_.rotate(preamble); !rotated) return rotated;
+    auto position = store_.foldPosition();
+    if (!position) return fail(position.error());
+    return log_.discardBefore(toLog(*position));
+  });
+  turning_ = Turning::No;
+  // What came meanwhile goes to the new segment, or, if there is none, to the old one.
+  const Result<void> written = write({});
+  for (const auto& waiter : std::exchange(waiting_, {})) waiter->set(written);
+  co_return turned ? written : turned;
+}
+
+net::Task<Result<void>> Accounting::flush() {
+  co_return co_await loop_.offload([this] { return syncAndFold(); });
+}
+
+Result<void> Accounting::syncAndFold() {
+  const std::scoped_lock lock(writing_);
   if (auto synced = log_.sync(); !synced) return synced;
   return fold();
 }
@@ -179,47 +225,68 @@ Result<void> Accounting::fold() {
   }
 }
 
-Result<UsageReport> Accounting::usage(const std::string& account, const std::string& function,
-                                      WallTime now) {
-  if (auto flushed = flush(); !flushed) return fail(flushed.error());
+net::Task<Result<UsageReport>> Accounting::usage(std::string account, std::string function,
+                                                 WallTime now) {
+  if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
   const auto today = std::chrono::floor<std::chrono::days>(now);
-  auto rows = store_.usage(account, std::chrono::sys_days{}, today);
-  if (!rows) return fail(rows.error());
-  UsageReport report{.currency = prices_.currency, .since = now, .functions = {}, .total = {}};
-  for (const seams::UsageRow& row : *rows) {
+  auto rows =
+      co_await loop_.offload([&] { return store_.usage(account, std::chrono::sys_days{}, today); });
+  if (!rows) co_return fail(rows.error());
+  co_return report(*rows, function, now);
+}
+
+UsageReport Accounting::report(const std::vector<seams::UsageRow>& rows,
+                               const std::string& function, WallTime now) const {
+  UsageReport report{.currency = prices_.currency, .functions = {}, .total = {}};
+  report.total.since = now;
+  for (const seams::UsageRow& row : rows) {
     if (!function.empty() && row.function.name != function) continue;
-    report.since = std::min(report.since, WallTime(row.day));
     if (report.functions.empty() || report.functions.back().function != row.function.name) {
       report.functions.push_back(
-          {.function = row.function.name, .usage = {}, .cost = {}, .alwaysOn = {}});
+          {.function = row.function.name, .usage = {}, .cost = {}, .since = now, .alwaysOn = {}});
     }
     const ledger::Usage usage = toUsage(row);
     const Money cost = prices_.priceOf(usage, ledger::UnitPrice{row.gpuPriceNanos});
-    UsageSummary& summary = report.functions.back();
-    summary.usage += usage;
-    summary.cost += cost;
-    report.total.usage += usage;
-    report.total.cost += cost;
+    const WallTime first = firstUseOf(row).value_or(now);
+    for (UsageSummary* sum : {&report.functions.back(), &report.total}) {
+      sum->usage += usage;
+      sum->cost += cost;
+      sum->since = std::min(sum->since, first);
+    }
   }
-  const Money alwaysOn = prices_.alwaysOn(1, now - report.since);
-  for (UsageSummary& summary : report.functions) summary.alwaysOn = alwaysOn;
-  report.total.alwaysOn = alwaysOn;
+  for (UsageSummary& summary : report.functions) {
+    summary.alwaysOn = prices_.alwaysOn(1, now - summary.since);
+  }
+  report.total.alwaysOn = prices_.alwaysOn(1, now - report.total.since);
   return report;
 }
 
-Result<std::vector<ledger::InvocationRecord>> Accounting::invocations(
-    const FunctionRef& function, seams::InvocationFilter filter, std::size_t limit) {
-  if (auto flushed = flush(); !flushed) return fail(flushed.error());
-  auto recent = store_.recentInvocations(function, filter, limit);
-  if (!recent) return fail(recent.error());
+net::Task<Result<std::vector<ledger::InvocationRecord>>> Accounting::invocations(
+    std::vector<FunctionRef> functions, seams::InvocationFilter filter, std::size_t limit) {
+  if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
+  co_return co_await loop_.offload([&] { return recent(functions, filter, limit); });
+}
+
+Result<std::vector<ledger::InvocationRecord>> Accounting::recent(
+    const std::vector<FunctionRef>& functions, seams::InvocationFilter filter, std::size_t limit) {
   std::vector<ledger::InvocationRecord> records;
-  for (const seams::RecentInvocation& entry : *recent) {
-    auto record = ledger::decodePayload(entry.record);
-    if (!record) return fail(record.error());
-    if (auto* invocation = std::get_if<ledger::InvocationRecord>(&*record)) {
-      records.push_back(std::move(*invocation));
+  for (const FunctionRef& function : functions) {
+    auto entries = store_.recentInvocations(function, filter, limit);
+    if (!entries) return fail(entries.error());
+    for (const seams::RecentInvocation& entry : *entries) {
+      auto record = ledger::decodePayload(entry.record);
+      if (!record) return fail(record.error());
+      if (auto* invocation = std::get_if<ledger::InvocationRecord>(&*record)) {
+        records.push_back(std::move(*invocation));
+      }
     }
   }
+  if (functions.size() > 1) {
+    std::ranges::sort(records, std::ranges::greater(), [](const ledger::InvocationRecord& record) {
+      return std::tie(record.received, record.requestId);
+    });
+  }
+  if (records.size() > limit) records.resize(limit);
   return records;
 }
 

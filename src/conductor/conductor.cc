@@ -45,7 +45,8 @@ void Conductor::start() {
 net::Task<void> Conductor::tick() {
   for (;;) {
     co_await loop_.sleep(std::chrono::seconds(1));
-    accounting_.tick(momentNow(loop_));
+    // Not awaited: the next heartbeat does not wait for a slow disk.
+    loop_.spawn(accounting_.tick(momentNow(loop_)));
   }
 }
 
@@ -54,7 +55,9 @@ net::Task<void> Conductor::drain(Instant deadline) {
   while (!planner_.atRest() && loop_.now() < deadline) {
     co_await loop_.sleep(std::chrono::milliseconds(10));
   }
-  accounting_.tick(momentNow(loop_));
+  if (auto flushed = co_await accounting_.flush(); !flushed) {
+    log::error("ledger write failed", "error=\"{}\"", flushed.error().message);
+  }
 }
 
 void Conductor::step(planner::Event event) {
@@ -144,6 +147,10 @@ Result<void> Conductor::settle(Invocation& invocation, const Ending& ending) {
   record.concurrentStarts = invocation.concurrentStarts;
   record.waited = invocation.dispatched.at - invocation.received.at;
   return accounting_.endRequest(std::exchange(invocation.use, {}), std::move(record), now);
+}
+
+net::Task<Result<void>> Conductor::recorded() {
+  return accounting_.onLog();
 }
 
 void Conductor::end(Invocation& invocation, planner::Outcome outcome) {

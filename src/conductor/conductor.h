@@ -89,9 +89,10 @@ class Conductor : private seams::InstanceListener {
       std::shared_ptr<Invocation> invocation);
   // The connection is not used any more; kept if it can be.
   void giveBack(const Invocation& invocation, std::unique_ptr<net::HttpConnection> connection);
-  // Puts it on the ledger. Internal/Exhausted when the log cannot be written: then the answer must
-  // not be completed. Once.
+  // Puts it on the ledger, where it is once recorded() has returned as well. Internal/Exhausted
+  // when the log cannot be written: then the answer must not be completed. Once.
   Result<void> settle(Invocation& invocation, const Ending& ending);
+  net::Task<Result<void>> recorded();
   // It is over for the planner. Once, after settle(); does nothing after `lost`.
   void end(Invocation& invocation, planner::Outcome outcome);
   // The caller left, wherever the request is; settles what was used.

@@ -177,13 +177,13 @@ Result<void> run(const Config& config) {
   auto store = store::openStateStore(directory->databaseFile());
   if (!store) return fail(store.error());
   if (auto ok = ensureFirstKey(**store, config); !ok) return ok;
-  auto accounting = conductor::Accounting::open(directory->ledgerDirectory(), **store,
+  auto loop = std::make_unique<net::Loop>();
+  auto accounting = conductor::Accounting::open(*loop, directory->ledgerDirectory(), **store,
                                                 std::move(*prices), conductor::wallNow());
   if (!accounting) return fail(accounting.error());
   conductor::Catalog catalog(**store);
   if (auto loaded = catalog.load(); !loaded) return loaded;
 
-  auto loop = std::make_unique<net::Loop>();
   images::OciImageStore::Options imageOptions;
   imageOptions.stateDirectory = directory->path();
   auto images = images::OciImageStore::open(*loop, std::move(imageOptions));

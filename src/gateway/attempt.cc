@@ -15,11 +15,12 @@ constexpr Duration kNewsOfCrash = std::chrono::milliseconds(500);
 
 Attempt::~Attempt() {
   if (settled_ == Settled::No && caller_ == Caller::There) {
-    (void)settle({.outcome = ledger::Outcome::SystemError,
-                  .status = 500,
-                  .errorType = "InternalServerError",
-                  .bytesIn = {},
-                  .bytesOut = {}});
+    // Nothing more can be said to the caller if it fails; what is not written is kept for later.
+    (void)conductor_.settle(*invocation_, {.outcome = ledger::Outcome::SystemError,
+                                           .status = 500,
+                                           .errorType = "InternalServerError",
+                                           .bytesIn = {},
+                                           .bytesOut = {}});
   }
   finish();
 }
@@ -88,9 +89,11 @@ void Attempt::callerLeft() {
   conductor_.callerLeft(*invocation_);
 }
 
-Result<void> Attempt::settle(const conductor::Ending& ending) {
+net::Task<Result<void>> Attempt::settle(conductor::Ending ending) {
   settled_ = Settled::Yes;
-  return conductor_.settle(*invocation_, ending);
+  Result<void> settled = conductor_.settle(*invocation_, ending);
+  if (settled) settled = co_await conductor_.recorded();
+  co_return settled;
 }
 
 void Attempt::finish() {

@@ -34,8 +34,8 @@ class Attempt {
 
   void callerLeft();
   bool callerIsGone() const { return caller_ == Caller::Gone; }
-  // On the ledger, before the last byte leaves. Once.
-  Result<void> settle(const conductor::Ending& ending);
+  // On the ledger when it returns: before the last byte leaves. Once.
+  net::Task<Result<void>> settle(conductor::Ending ending);
   bool settled() const { return settled_ == Settled::Yes; }
   // Frees the slot. What the planner is told follows from how it went.
   void finish();

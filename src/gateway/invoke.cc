@@ -172,7 +172,7 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
   const conductor::Invocation& invocation = attempt.invocation();
   Verdict verdict = judge(answer, invocation);
   verdict.ending.bytesIn = event->body.size();
-  Result<void> outcome = attempt.settle(verdict.ending);
+  Result<void> outcome = co_await attempt.settle(verdict.ending);
   if (outcome && !answer && !isFunctionError(answer.error())) outcome = fail(answer.error());
   if (!outcome) {
     co_await refuse(exchange, requestId, outcome.error());

@@ -76,7 +76,7 @@ net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string reques
     };
     options.beforeLastByte = [&](const net::RelayReport& soFar) -> net::Task<Result<void>> {
       attempt.went(planner::Outcome::Completed);
-      co_return attempt.settle(endingOf(soFar));
+      co_return co_await attempt.settle(endingOf(soFar));
     };
     report = co_await net::relay(conductor_.loop(), exchange, **connection, options);
     if (report.outcome == net::RelayOutcome::Complete) co_return;
@@ -100,7 +100,7 @@ net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string reques
     ending.errorType = wireCode(failure);
     ending.outcome =
         attempt.invocation().instance ? ledger::Outcome::FunctionError : ledger::Outcome::Refused;
-    if (auto settled = attempt.settle(ending); !settled) failure = settled.error();
+    if (auto settled = co_await attempt.settle(ending); !settled) failure = settled.error();
   }
   if (!report.headSent && !attempt.callerIsGone()) co_await refuse(exchange, requestId, failure);
 }

@@ -1,5 +1,6 @@
 #include "ledger/fold.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -7,7 +8,16 @@ namespace okibi::ledger {
 namespace {
 
 using Key = std::tuple<FunctionRef, std::chrono::sys_days, std::string, UnitPrice>;
-using Sums = std::map<Key, Usage>;
+struct Sum {
+  Usage usage;
+  std::optional<WallTime> firstUse;
+
+  void add(const Usage& more, WallTime began) {
+    usage += more;
+    firstUse = firstUse ? std::min(*firstUse, began) : began;
+  }
+};
+using Sums = std::map<Key, Sum>;
 
 std::chrono::sys_days dayOf(WallTime time) {
   return std::chrono::floor<std::chrono::days>(time);
@@ -15,20 +25,23 @@ std::chrono::sys_days dayOf(WallTime time) {
 
 void add(Sums& sums, const IntervalRecord& record, const PriceBook& prices) {
   const std::string& type = record.terms.gpuType;
-  const UnitPrice price = type.empty() ? UnitPrice{} : prices.gpuPrice(type);
-  sums[{record.terms.function, dayOf(record.started), type, price}] += record.usage;
+  const UnitPrice price =
+      type.empty() ? UnitPrice{} : record.terms.gpuPrice.value_or(prices.gpuPrice(type));
+  sums[{record.terms.function, dayOf(record.started), type, price}].add(record.usage,
+                                                                        record.started);
 }
 
 void add(Sums& sums, const InvocationRecord& record) {
-  Usage usage;
+  Sum& sum = sums[{record.function, dayOf(record.received), std::string(), UnitPrice{}}];
   if (record.place.instance.empty()) {
-    usage.refused = 1;
-  } else {
-    usage.calls = 1;
-    usage.errors = record.outcome == Outcome::Success ? 0 : 1;
-    usage.coldCalls = record.start == StartKind::Cold ? 1 : 0;
+    ++sum.usage.refused;
+    return;
   }
-  sums[{record.function, dayOf(record.received), std::string(), UnitPrice{}}] += usage;
+  Usage usage;
+  usage.calls = 1;
+  usage.errors = record.outcome == Outcome::Success ? 0 : 1;
+  usage.coldCalls = record.start == StartKind::Cold ? 1 : 0;
+  sum.add(usage, record.received);
 }
 
 }  // namespace
@@ -41,9 +54,9 @@ std::vector<UsageLine> fold(const Records& records, const PriceBook& prices) {
   }
   std::vector<UsageLine> lines;
   lines.reserve(sums.size());
-  for (auto& [key, usage] : sums) {
+  for (auto& [key, sum] : sums) {
     const auto& [function, day, gpuType, price] = key;
-    lines.push_back({function, day, gpuType, price, usage});
+    lines.push_back({function, day, gpuType, price, sum.usage, sum.firstUse});
   }
   return lines;
 }

@@ -3,6 +3,7 @@
 // and the new log position in one transaction, which makes each record count exactly once.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct UsageLine {
   FunctionRef function;
   std::chrono::sys_days day{};
   std::string gpuType;  // empty: calls, and time of instances without GPU
-  UnitPrice gpuPrice;   // of the price book when it was folded; later changes price later usage
+  UnitPrice gpuPrice;   // under which it was used; later changes price later usage
   Usage usage;
+  std::optional<WallTime> firstUse;  // when the earliest of it began; refusals are no use
 };
 
 // Sums of the records, ordered by (function, day, gpuType, price). DurableMarks, heartbeats and

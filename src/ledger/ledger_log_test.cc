@@ -111,6 +111,11 @@ std::string randomText(Random& random) {
   return text;
 }
 
+std::optional<UnitPrice> randomPrice(Random& r) {
+  if (r.chance(0.2)) return std::nullopt;
+  return UnitPrice{r.between(0, INT64_MAX - 1)};
+}
+
 InstanceTerms randomTerms(Random& r) {
   return {randomText(r),
           {randomText(r), randomText(r)},
@@ -119,7 +124,8 @@ InstanceTerms randomTerms(Random& r) {
           Bytes(r.between(0, 1 << 30)),
           Bytes(r.between(0, 1 << 30)),
           Bytes(r.between(0, 1 << 30)),
-          MilliCpu{static_cast<int>(r.between(0, 64000))}};
+          MilliCpu{static_cast<int>(r.between(0, 64000))},
+          randomPrice(r)};
 }
 
 IntervalPlace randomPlace(Random& r) {
@@ -150,6 +156,10 @@ InvocationRecord randomInvocation(Random& r) {
   record.bytesIn = Bytes(r.between(0, 1 << 30));
   record.bytesOut = Bytes(r.between(0, 1 << 30));
   record.reason = randomText(r);
+  record.gpuType = randomText(r);
+  record.gpuMemory = Bytes(r.between(0, 1 << 30));
+  record.gpuPrice = randomPrice(r);
+  record.bill = usageOfInterval(randomTerms(r), record.share);
   return record;
 }
 
@@ -224,7 +234,7 @@ TEST(Codec, EveryTruncationAndEveryFlippedBitIsSeen) {
 
 TEST(Codec, UnknownVersionsTypesAndChoicesAreRefusedInWords) {
   std::string payload = encodePayload(DurableMark{1});
-  payload[0] = 2;
+  payload[0] = 3;
   EXPECT_NE(decodePayload(payload).error().message.find("newer"), std::string::npos);
   payload[0] = 1;
   payload[1] = 77;
@@ -232,6 +242,28 @@ TEST(Codec, UnknownVersionsTypesAndChoicesAreRefusedInWords) {
   IntervalRecord interval;
   interval.closing = static_cast<Closing>(9);
   EXPECT_FALSE(decodePayload(encodePayload(interval)));
+}
+
+// A log written before prices and bills were recorded is still read.
+TEST(Codec, TheFirstVersionComesBackWithoutPriceAndBill) {
+  InvocationRecord record = call(7);
+  std::string payload = encodePayload(record);
+  const std::size_t added = 2 + 8 + 8 + 10 * 8;  // empty type, slice, price, bill
+  payload.resize(payload.size() - added);
+  payload[0] = 1;
+  const auto back = decodePayload(payload);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(std::get<InvocationRecord>(*back), record);
+
+  InstanceOpened opened;
+  opened.terms.instance = "c-1";
+  opened.opened = WallTime(5ms);
+  payload = encodePayload(opened);
+  payload.erase(payload.size() - 16, 8);  // the price stands before the time
+  payload[0] = 1;
+  const auto old = decodePayload(payload);
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_EQ(std::get<InstanceOpened>(*old), opened);
 }
 
 TEST(Codec, LongTextsAreCut) {

@@ -15,12 +15,6 @@
 
 namespace okibi::ledger {
 
-// Billionths of the currency per unit; the unit is in the name of the variable.
-struct UnitPrice {
-  std::int64_t nanos = 0;
-  auto operator<=>(const UnitPrice&) const = default;
-};
-
 // "0.000018" -> 18000. Invalid: not a plain decimal number, negative, more than 9 decimals, over
 // 10^9.
 Result<UnitPrice> parseUnitPrice(std::string_view text);

@@ -6,6 +6,7 @@
 // Instants are of the daemon run that wrote them: compare them only among records of one instance.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -69,6 +70,12 @@ struct InvocationRecord {
   std::string errorType;  // "InstanceExited", "InvocationTimeout"; empty on success
   Bytes bytesIn, bytesOut;
   std::string reason;  // the planner's short word: "started: all 2 instances busy"
+  // What its instance was billed by, and its part of the bill (UsageMeter): the bills of an
+  // interval's uses sum to the interval's usage. Empty before the record's second format.
+  std::string gpuType;
+  Bytes gpuMemory;
+  std::optional<UnitPrice> gpuPrice;
+  Usage bill;
   bool operator==(const InvocationRecord&) const = default;
 };
 

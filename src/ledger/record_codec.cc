@@ -16,7 +16,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the log is little-endian");
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kWithBills = 2;  // the first version with prices and bills
 
 // One description of each record's fields serves both directions: `visit(archive, record)` calls
 // archive(field) in the order of the bytes.
@@ -24,6 +25,7 @@ constexpr std::uint8_t kVersion = 1;
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
+  static constexpr std::uint8_t version() { return kVersion; }
 
   template <typename T>
     requires std::is_integral_v<T>
@@ -44,7 +46,8 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(std::string_view bytes) : left_(bytes) {}
+  Reader(std::string_view bytes, std::uint8_t version) : left_(bytes), version_(version) {}
+  std::uint8_t version() const { return version_; }
 
   template <typename T>
     requires std::is_integral_v<T>
@@ -73,6 +76,7 @@ class Reader {
   }
 
   std::string_view left_;
+  std::uint8_t version_;
   bool failed_ = false;
 };
 
@@ -138,6 +142,13 @@ void int32(A& archive, T& value) {
 }
 
 template <typename A, typename T>
+void price(A& archive, T& value) {  // -1: not known
+  number<std::int64_t>(
+      archive, value, [](const auto& p) { return p ? p->nanos : -1; },
+      [](std::int64_t raw) { return raw < 0 ? FieldOf<T>() : FieldOf<T>(UnitPrice{raw}); });
+}
+
+template <typename A, typename T>
 void function(A& archive, T& ref) {
   archive(ref.account);
   archive(ref.name);
@@ -166,6 +177,7 @@ void terms(A& archive, T& value) {
   size(archive, value.memory);
   size(archive, value.disk);
   int32(archive, value.cpu.count);
+  if (archive.version() >= kWithBills) price(archive, value.gpuPrice);
 }
 
 template <typename A, typename T>
@@ -204,6 +216,11 @@ void visit(A& archive, T& r) {
   size(archive, r.bytesIn);
   size(archive, r.bytesOut);
   archive(r.reason);
+  if (archive.version() < kWithBills) return;
+  archive(r.gpuType);
+  size(archive, r.gpuMemory);
+  price(archive, r.gpuPrice);
+  usage(archive, r.bill);
 }
 
 template <typename A, typename T>
@@ -248,13 +265,14 @@ void visit(A& archive, T& r) {
 // The type byte is the alternative's index in Record plus 1: alternatives are only ever added
 // behind.
 template <std::size_t... Index>
-Result<Record> decodeBody(std::uint8_t type, std::string_view body, std::index_sequence<Index...>) {
+Result<Record> decodeBody(std::uint8_t version, std::uint8_t type, std::string_view body,
+                          std::index_sequence<Index...>) {
   Record record;
   bool known = false;
   const auto one = [&]<typename R>(std::type_identity<R>) {
     known = true;
     R value;
-    Reader reader(body);
+    Reader reader(body, version);
     visit(reader, value);
     if (reader.complete()) record = std::move(value);
     return reader.complete();
@@ -336,13 +354,13 @@ void encodeRecord(const Record& record, std::string& out) {
 Result<Record> decodePayload(std::string_view payload) {
   if (payload.size() < 2) return fail(ErrorKind::Invalid, "record without version and type");
   const auto version = static_cast<std::uint8_t>(payload[0]);
-  if (version != kVersion) {
+  if (version < 1 || version > kVersion) {
     return fail(
         ErrorKind::Invalid,
         fmt::format("record format {} was written by a newer okibi; this one knows up to {}",
                     version, kVersion));
   }
-  return decodeBody(static_cast<std::uint8_t>(payload[1]), payload.substr(2),
+  return decodeBody(version, static_cast<std::uint8_t>(payload[1]), payload.substr(2),
                     std::make_index_sequence<std::variant_size_v<Record>>());
 }
 

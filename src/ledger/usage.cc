@@ -26,6 +26,20 @@ Usage& Usage::operator+=(const Usage& other) {
   return *this;
 }
 
+Usage& Usage::operator-=(const Usage& other) {
+  calls -= other.calls;
+  errors -= other.errors;
+  coldCalls -= other.coldCalls;
+  refused -= other.refused;
+  activeMs -= other.activeMs;
+  gpuMs -= other.gpuMs;
+  gpuMbMs -= other.gpuMbMs;
+  memoryMbMs -= other.memoryMbMs;
+  cpuMilliMs -= other.cpuMilliMs;
+  diskMbMs -= other.diskMbMs;
+  return *this;
+}
+
 std::int64_t billedMilliseconds(Duration active) {
   return roundUp(active.count(), kNanosPerMilli) / kNanosPerMilli;
 }

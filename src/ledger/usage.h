@@ -3,12 +3,19 @@
 // not what it really touched (fact sheet 5.1).
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/units.h"
 #include "model/function.h"
 
 namespace okibi::ledger {
+
+// Billionths of the currency per unit; the unit is in the name of the variable.
+struct UnitPrice {
+  std::int64_t nanos = 0;
+  auto operator<=>(const UnitPrice&) const = default;
+};
 
 // What an instance is billed by; fixed from its start to its end.
 struct InstanceTerms {
@@ -19,6 +26,9 @@ struct InstanceTerms {
   Bytes gpuMemory;      // the slice
   Bytes memory, disk;
   MilliCpu cpu;
+  // Per GB of the slice and second. nullopt in records older than this field: the price book that
+  // folds them says.
+  std::optional<UnitPrice> gpuPrice = std::nullopt;
   bool operator==(const InstanceTerms&) const = default;
 };
 
@@ -36,6 +46,7 @@ struct Usage {
   std::int64_t diskMbMs = 0;
 
   Usage& operator+=(const Usage& other);
+  Usage& operator-=(const Usage& other);
   bool operator==(const Usage&) const = default;
 };
 

@@ -23,14 +23,16 @@ UseId UsageMeter::begin(const std::string& name, UseKind kind, Moment now) {
     ++instance.intervals;
     instance.intervalStart = now;
     instance.settled = now.at;
+    instance.billed = {};
   } else {
     settle(instance, now.at);
   }
   const UseId id(++lastUse_);
-  uses_[id] = Use{.instance = name,
-                  .kind = kind,
-                  .place = {name, instance.intervals, instance.intervalStart},
-                  .began = now.at};
+  Use& use = uses_[id];
+  use.instance = name;
+  use.kind = kind;
+  use.place = {name, instance.intervals, instance.intervalStart};
+  use.began = now.at;
   instance.uses.push_back(id);
   return id;
 }
@@ -42,6 +44,10 @@ void UsageMeter::endRequest(UseId id, InvocationRecord record, Moment now, Recor
   record.duration = use.ended - use.began;
   record.share = use.share;
   record.ended = use.ended;
+  record.gpuType = std::move(use.gpuType);
+  record.gpuMemory = use.gpuMemory;
+  record.gpuPrice = use.gpuPrice;
+  record.bill = use.bill;
   // The invocation stands before the interval: should only it reach the log, recovery ends the
   // interval at this very end.
   out.push_back(std::move(record));
@@ -60,7 +66,7 @@ void UsageMeter::closeInstance(const std::string& name, std::string reason, Mome
     for (const UseId id : instance.uses) {
       Use& use = uses_.at(id);
       use.stopped = true;
-      use.ended = now.at;
+      endUse(instance, use, now.at);
     }
     instance.uses.clear();
     closeInterval(instance, out);
@@ -83,6 +89,12 @@ Records UsageMeter::preamble(Moment now) const {
   }
   heartbeat(now, records);
   return records;
+}
+
+std::uint64_t UsageMeter::intervals(const std::string& name) const {
+  const auto found = instances_.find(name);
+  OKIBI_CHECK(found != instances_.end(), "instance {} is not open", name);
+  return found->second.intervals;
 }
 
 Duration UsageMeter::activeTime(const std::string& name, Instant now) const {
@@ -114,6 +126,18 @@ void UsageMeter::settle(Instance& instance, Instant now) {
   }
 }
 
+// REQUIRES: settled up to `now`.
+void UsageMeter::endUse(Instance& instance, Use& use, Instant now) {
+  use.ended = now;
+  const Usage soFar = usageOfInterval(instance.terms, now - instance.intervalStart.at);
+  use.bill = soFar;
+  use.bill -= instance.billed;
+  instance.billed = soFar;
+  use.gpuType = instance.terms.gpuType;
+  use.gpuMemory = instance.terms.gpuMemory;
+  use.gpuPrice = instance.terms.gpuPrice;
+}
+
 void UsageMeter::closeInterval(Instance& instance, Records& out) {
   const Duration active = instance.settled - instance.intervalStart.at;
   instance.closedActive += active;
@@ -134,7 +158,7 @@ UsageMeter::Use UsageMeter::take(UseId id, UseKind kind, Moment now, Records& in
     Instance& instance = instanceAt(found->second.instance);
     settle(instance, now.at);
     std::erase(instance.uses, id);
-    found->second.ended = now.at;
+    endUse(instance, found->second, now.at);
     if (instance.uses.empty()) closeInterval(instance, interval);
   }
   Use use = std::move(found->second);

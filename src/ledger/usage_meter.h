@@ -8,6 +8,10 @@
 // oldest. A share therefore depends on the past only, is final when its use ends, and the shares of
 // all uses of an interval sum to the interval exactly.
 //
+// Bills are exact in the same way: a use that ends is billed what the interval would be billed if
+// it ended now, less what the uses before it were. So rounding up (GPU: 1 s) is paid by the use
+// that goes over it, and the bills of all uses of an interval sum to the interval's usage.
+//
 // An interval ends when the last use ends. A use that begins later, even at the same instant, opens
 // a new one, and rounding (GPU: 1 s) is per interval: begin the next use before ending the last
 // where they belong together.
@@ -40,9 +44,9 @@ class UsageMeter {
   // A request reached the instance, or a hook was started on it. REQUIRES: the instance is open.
   UseId begin(const std::string& instance, UseKind kind, Moment now);
 
-  // Ends a request: fills place, duration, share and ended of `record`, appends it to `out` and
-  // after it the IntervalRecord if the interval closed with it. Also legal after the instance was
-  // closed: then the figures are of the moment of closing.
+  // Ends a request: fills place, duration, share, ended, bill and what was billed by of `record`,
+  // appends it to `out` and after it the IntervalRecord if the interval closed with it. Also legal
+  // after the instance was closed: then the figures are of the moment of closing.
   void endRequest(UseId use, InvocationRecord record, Moment now, Records& out);
 
   // Ends a hook; returns its share.
@@ -59,6 +63,8 @@ class UsageMeter {
 
   std::size_t openInstances() const { return instances_.size(); }
   std::size_t openUses() const { return uses_.size(); }
+  // Intervals of an open instance begun so far: the open or newest one's number.
+  std::uint64_t intervals(const std::string& instance) const;
   // Active time of an open instance so far, closed intervals and the open one.
   Duration activeTime(const std::string& instance, Instant now) const;
 
@@ -69,6 +75,10 @@ class UsageMeter {
     IntervalPlace place;
     Instant began{}, ended{};  // ended: set when `stopped`
     Duration share{};
+    Usage bill;
+    std::string gpuType;
+    Bytes gpuMemory;
+    std::optional<UnitPrice> gpuPrice;
     bool stopped = false;
   };
   struct Instance {
@@ -78,11 +88,13 @@ class UsageMeter {
     Moment intervalStart{};
     Instant settled{};  // shares are distributed up to here
     Duration closedActive{};
+    Usage billed;             // to uses of the open interval that have ended
     std::vector<UseId> uses;  // on it now, oldest first
   };
 
   Instance& instanceAt(const std::string& name);
   void settle(Instance& instance, Instant now);
+  void endUse(Instance& instance, Use& use, Instant now);
   void closeInterval(Instance& instance, Records& out);
   Use take(UseId id, UseKind kind, Moment now, Records& interval);
 

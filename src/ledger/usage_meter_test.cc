@@ -118,6 +118,29 @@ TEST(UsageMeter, WhatDoesNotDivideGoesToTheOldest) {
   EXPECT_EQ(calls[2].share, 1ns);
 }
 
+TEST(UsageMeter, BillsOfAnIntervalSumToItsUsage) {
+  UsageMeter meter;
+  Records out;
+  InstanceTerms terms = termsOf("c-1");
+  terms.gpuPrice = UnitPrice{20'000};
+  meter.openInstance(terms, at(0s), out);
+  std::vector<UseId> uses;
+  for (int i = 0; i < 4; ++i) uses.push_back(meter.begin("c-1", UseKind::Request, at(0s)));
+  for (int i = 0; i < 4; ++i) meter.endRequest(uses[i], call("r"), at((i + 1) * 300ms), out);
+  const auto calls = only<InvocationRecord>(out);
+  const Usage whole = only<IntervalRecord>(out).at(0).usage;
+  EXPECT_EQ(whole.gpuMs, 2000);
+  Usage sum;
+  for (const auto& one : calls) sum += one.bill;
+  EXPECT_EQ(sum, whole);
+  EXPECT_EQ(calls[0].bill.gpuMs, 1000);  // who goes over a second pays it
+  EXPECT_EQ(calls[1].bill.gpuMs, 0);
+  EXPECT_EQ(calls[3].bill.gpuMs, 1000);
+  EXPECT_EQ(calls[3].gpuPrice, UnitPrice{20'000});
+  EXPECT_EQ(calls[3].gpuMemory, terms.gpuMemory);
+  EXPECT_EQ(calls[3].gpuType, terms.gpuType);
+}
+
 TEST(UsageMeter, HooksAreActiveTimeAndTheirShareIsReturned) {
   UsageMeter meter;
   Records out;
@@ -259,6 +282,7 @@ class RandomWorld {
   std::int64_t now_ = 0;
   Duration hooks_{};
   int ended_ = 0;
+  std::set<std::pair<std::string, std::uint64_t>> hooked_;  // intervals with a hook
   UsageMeter meter_;
 
  private:
@@ -298,6 +322,7 @@ class RandomWorld {
     const std::string name = pickInstance();
     const UseKind kind = random_.chance(0.2) ? UseKind::Hook : UseKind::Request;
     const UseId id = meter_.begin(name, kind, at(Duration(now_)));
+    if (kind == UseKind::Hook) hooked_.insert({name, meter_.intervals(name)});
     auto& uses = oracle_[name].uses;
     uses.push_back({now_});
     open_.push_back({id, name, uses.size() - 1, kind});
@@ -354,6 +379,19 @@ TEST(UsageMeterProperty, SharesSumToTheUnionOfAllUses) {
     Duration shares = world.hooks_;
     for (const auto& record : only<InvocationRecord>(world.log_)) shares += record.share;
     EXPECT_EQ(shares.count(), active);
+    // The same of bills; what the requests of an interval do not pay is its hooks'.
+    std::map<std::pair<std::string, std::uint64_t>, Usage> unpaid;
+    for (const auto& interval : only<IntervalRecord>(world.log_)) {
+      unpaid[{interval.terms.instance, interval.number}] = interval.usage;
+    }
+    for (const auto& record : only<InvocationRecord>(world.log_)) {
+      unpaid[{record.place.instance, record.place.number}] -= record.bill;
+    }
+    for (const auto& [place, rest] : unpaid) {
+      EXPECT_GE(rest.gpuMs, 0) << place.first;
+      EXPECT_GE(rest.activeMs, 0) << place.first;
+      if (!world.hooked_.contains(place)) EXPECT_EQ(rest, Usage()) << place.first;
+    }
     EXPECT_EQ(world.meter_.openUses(), 0u);
     EXPECT_EQ(world.meter_.openInstances(), 0u);
   }
@@ -446,6 +484,10 @@ TEST(Fold, SumsByFunctionDayCardAndPrice) {
     (line.day == std::chrono::floor<std::chrono::days>(at(0s).wall) ? first : second) += line.usage;
   }
   EXPECT_EQ(lines.size(), 4u);  // two days, each calls and GPU time
+  for (const auto& line : lines) {
+    const bool onFirst = line.day == std::chrono::floor<std::chrono::days>(at(0s).wall);
+    EXPECT_EQ(line.firstUse, at(onFirst ? 1h : 25h).wall);
+  }
   EXPECT_EQ(first.calls, 2);
   EXPECT_EQ(first.errors, 1);
   EXPECT_EQ(first.coldCalls, 1);
@@ -453,6 +495,28 @@ TEST(Fold, SumsByFunctionDayCardAndPrice) {
   EXPECT_EQ(first.gpuMs, 4000);
   EXPECT_EQ(second.calls, 1);
   EXPECT_EQ(second.gpuMbMs, 4096 * 2000);
+}
+
+TEST(Fold, UsageKeepsThePriceItWasUsedUnder) {
+  UsageMeter meter;
+  Records log;
+  InstanceTerms terms = termsOf("c-1");
+  terms.gpuPrice = UnitPrice{5'000};
+  meter.openInstance(terms, at(0s), log);
+  meter.endRequest(meter.begin("c-1", UseKind::Request, at(1s)), call("r"), at(2s), log);
+  const auto lines = fold(log, PriceBook{});  // at 18,000 by now
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[1].gpuPrice, UnitPrice{5'000});
+}
+
+TEST(Fold, RefusalsAreNoUse) {
+  InvocationRecord refused = call("no");
+  refused.place = {};
+  refused.outcome = Outcome::Refused;
+  const auto lines = fold({refused}, PriceBook{});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].usage.refused, 1);
+  EXPECT_FALSE(lines[0].firstUse);
 }
 
 }  // namespace

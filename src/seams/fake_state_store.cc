@@ -19,6 +19,9 @@ void add(UsageRow& sum, const UsageRow& more) {
   sum.memoryMbMs += more.memoryMbMs;
   sum.cpuMilliMs += more.cpuMilliMs;
   sum.diskMbMs += more.diskMbMs;
+  if (!sum.firstUse || (more.firstUse && *more.firstUse < *sum.firstUse)) {
+    sum.firstUse = more.firstUse;
+  }
 }
 
 template <typename Map>
@@ -43,6 +46,7 @@ std::unexpected<Error> notThere(std::string_view what) {
 }  // namespace
 
 void FakeStateStore::failWrites(int count, Error error) {
+  const Lock lock(mutex_);
   failures_ = count;
   failure_ = std::move(error);
 }
@@ -54,10 +58,12 @@ Result<void> FakeStateStore::mayWrite() {
 }
 
 Result<std::vector<Account>> FakeStateStore::accounts() {
+  const Lock lock(mutex_);
   return valuesOf(accounts_);
 }
 
 Result<void> FakeStateStore::addAccount(const Account& account) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!accounts_.try_emplace(account.id, account).second) {
     return fail(ErrorKind::AlreadyExists, fmt::format("account {} exists", account.id));
@@ -66,12 +72,14 @@ Result<void> FakeStateStore::addAccount(const Account& account) {
 }
 
 Result<std::vector<StoredAccessKey>> FakeStateStore::accessKeys() {
+  const Lock lock(mutex_);
   auto keys = valuesOf(keys_);
   std::ranges::sort(keys, {}, [](const auto& key) { return std::pair(key.account, key.id); });
   return keys;
 }
 
 Result<void> FakeStateStore::addAccessKey(const StoredAccessKey& key) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!accounts_.contains(key.account)) return notThere("account " + key.account);
   if (!keys_.try_emplace(key.id, key).second) {
@@ -81,6 +89,7 @@ Result<void> FakeStateStore::addAccessKey(const StoredAccessKey& key) {
 }
 
 Result<void> FakeStateStore::removeAccessKey(std::string_view account, std::string_view id) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   const auto found = keys_.find(std::string(id));
   if (found == keys_.end() || found->second.account != account) {
@@ -91,10 +100,12 @@ Result<void> FakeStateStore::removeAccessKey(std::string_view account, std::stri
 }
 
 Result<std::vector<Function>> FakeStateStore::functions() {
+  const Lock lock(mutex_);
   return valuesOf(functions_);
 }
 
 Result<void> FakeStateStore::putFunction(const Function& function) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!accounts_.contains(function.ref.account)) {
     return notThere("account " + function.ref.account);
@@ -104,6 +115,7 @@ Result<void> FakeStateStore::putFunction(const Function& function) {
 }
 
 Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (functions_.erase(ref) == 0) return notThere("function " + ref.name);
   std::erase_if(triggers_, [&](const auto& entry) { return entry.first.first == ref; });
@@ -112,10 +124,12 @@ Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
 }
 
 Result<std::vector<Trigger>> FakeStateStore::triggers() {
+  const Lock lock(mutex_);
   return valuesOf(triggers_);
 }
 
 Result<void> FakeStateStore::putTrigger(const Trigger& trigger) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!functions_.contains(trigger.function)) return notThere("function " + trigger.function.name);
   const auto key = std::pair(trigger.function, trigger.name);
@@ -129,6 +143,7 @@ Result<void> FakeStateStore::putTrigger(const Trigger& trigger) {
 }
 
 Result<void> FakeStateStore::removeTrigger(const FunctionRef& function, std::string_view name) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (triggers_.erase({function, std::string(name)}) == 0) {
     return notThere(fmt::format("trigger {}", name));
@@ -137,10 +152,12 @@ Result<void> FakeStateStore::removeTrigger(const FunctionRef& function, std::str
 }
 
 Result<FoldPosition> FakeStateStore::foldPosition() {
+  const Lock lock(mutex_);
   return position_;
 }
 
 Result<void> FakeStateStore::fold(const FoldBatch& batch) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (batch.from != position_) {
     return fail(ErrorKind::AlreadyExists,
@@ -164,6 +181,7 @@ Result<void> FakeStateStore::fold(const FoldBatch& batch) {
 Result<std::vector<UsageRow>> FakeStateStore::usage(std::string_view account,
                                                     std::chrono::sys_days from,
                                                     std::chrono::sys_days to) {
+  const Lock lock(mutex_);
   std::vector<UsageRow> rows;
   for (const auto& [key, row] : usage_) {
     if (row.function.account == account && row.day >= from && row.day <= to) rows.push_back(row);
@@ -174,6 +192,7 @@ Result<std::vector<UsageRow>> FakeStateStore::usage(std::string_view account,
 Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const FunctionRef& function,
                                                                         InvocationFilter filter,
                                                                         std::size_t limit) {
+  const Lock lock(mutex_);
   std::vector<RecentInvocation> found;
   const auto kept = recent_.find(function);
   if (kept == recent_.end()) return found;
@@ -188,6 +207,7 @@ Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const Fu
 
 Result<std::optional<std::int64_t>> FakeStateStore::quota(std::string_view account,
                                                           std::string_view name) {
+  const Lock lock(mutex_);
   const auto found = quotas_.find({std::string(account), std::string(name)});
   if (found == quotas_.end()) return std::nullopt;
   return found->second;
@@ -195,6 +215,7 @@ Result<std::optional<std::int64_t>> FakeStateStore::quota(std::string_view accou
 
 Result<void> FakeStateStore::putQuota(std::string_view account, std::string_view name,
                                       std::int64_t value) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!accounts_.contains(std::string(account))) {
     return notThere(fmt::format("account {}", account));
@@ -205,6 +226,7 @@ Result<void> FakeStateStore::putQuota(std::string_view account, std::string_view
 
 Result<std::optional<std::string>> FakeStateStore::setting(std::string_view account,
                                                            std::string_view key) {
+  const Lock lock(mutex_);
   const auto found = settings_.find({std::string(account), std::string(key)});
   if (found == settings_.end()) return std::nullopt;
   return found->second;
@@ -212,6 +234,7 @@ Result<std::optional<std::string>> FakeStateStore::setting(std::string_view acco
 
 Result<void> FakeStateStore::putSetting(std::string_view account, std::string_view key,
                                         std::string_view value) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   settings_[{std::string(account), std::string(key)}] = value;
   return {};

@@ -2,6 +2,7 @@
 // A StateStore in memory, with the same rules as the real one, and faults on demand.
 
 #include <map>
+#include <mutex>
 #include <tuple>
 
 #include "seams/state_store.h"
@@ -43,8 +44,10 @@ class FakeStateStore : public StateStore {
  private:
   using UsageKey = std::tuple<FunctionRef, std::chrono::sys_days, std::string, std::int64_t>;
   using TextKey = std::pair<std::string, std::string>;
-  Result<void> mayWrite();
+  using Lock = std::scoped_lock<std::mutex>;
+  Result<void> mayWrite();  // REQUIRES: locked
 
+  std::mutex mutex_;
   int failures_ = 0;
   Error failure_;
   std::map<std::string, Account> accounts_;

@@ -2,9 +2,9 @@
 // StateStore: what must outlive the daemon, less the ledger log. Implemented by store/ (SQLite);
 // the fake for tests is seams/fake_state_store.h.
 //
-// Every call is synchronous and has reached the disk when it returns. Use it from one thread at a
-// time: the daemon loads everything at start, keeps it in memory and writes through from its one
-// writer thread (Loop::offload onto a pool of one). Errors: NotFound, AlreadyExists, Exhausted
+// Every call is synchronous and has reached the disk when it returns. Calls may come from several
+// threads; each waits for the one before (usage is folded by a worker while the loop thread may
+// store a configuration). The data path makes none. Errors: NotFound, AlreadyExists, Exhausted
 // (disk full), Internal (I/O, damage).
 
 #include <chrono>
@@ -50,6 +50,8 @@ struct UsageRow {
   std::int64_t gpuPriceNanos = 0;  // billionths of the currency per GB·s
   std::int64_t calls = 0, errors = 0, coldCalls = 0, refused = 0;
   std::int64_t activeMs = 0, gpuMs = 0, gpuMbMs = 0, memoryMbMs = 0, cpuMilliMs = 0, diskMbMs = 0;
+  std::optional<WallTime> firstUse =
+      std::nullopt;  // the earliest of what was added; nullopt: none said
   bool operator==(const UsageRow&) const = default;
 };
 

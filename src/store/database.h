@@ -100,6 +100,9 @@ class Statement {
   void bindOne(int index, std::uint64_t value) { bindOne(index, static_cast<std::int64_t>(value)); }
   void bindOne(int index, WallTime value) { bindOne(index, value.time_since_epoch().count()); }
   void bindOne(int index, const std::optional<std::string>& value);
+  void bindOne(int index, std::optional<WallTime> value) {
+    value ? bindOne(index, *value) : bindOne(index, std::nullopt);
+  }
 
   sqlite3* database_ = nullptr;
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;

@@ -112,7 +112,10 @@ CREATE TABLE settings (
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations{Migration{1, kVersion1}};
+// When the first use of a row began; NULL where only the day is known.
+constexpr std::string_view kVersion2 = "ALTER TABLE usage ADD COLUMN first_use INTEGER";
+
+constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2}};
 
 }  // namespace
 

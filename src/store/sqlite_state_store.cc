@@ -1,5 +1,6 @@
 #include "store/sqlite_state_store.h"
 
+#include <mutex>
 #include <utility>
 
 #include "store/database.h"
@@ -13,68 +14,98 @@ class SqliteStateStore : public seams::StateStore {
  public:
   explicit SqliteStateStore(Database database) : database_(std::move(database)) {}
 
-  Result<std::vector<seams::Account>> accounts() override { return accounts_.all(database_); }
+  Result<std::vector<seams::Account>> accounts() override {
+    const Lock lock(mutex_);
+    return accounts_.all(database_);
+  }
   Result<void> addAccount(const seams::Account& account) override {
+    const Lock lock(mutex_);
     return accounts_.add(database_, account);
   }
   Result<std::vector<seams::StoredAccessKey>> accessKeys() override {
+    const Lock lock(mutex_);
     return accounts_.keys(database_);
   }
   Result<void> addAccessKey(const seams::StoredAccessKey& key) override {
+    const Lock lock(mutex_);
     return accounts_.addKey(database_, key);
   }
   Result<void> removeAccessKey(std::string_view account, std::string_view id) override {
+    const Lock lock(mutex_);
     return accounts_.removeKey(database_, account, id);
   }
 
-  Result<std::vector<Function>> functions() override { return functions_.all(database_); }
+  Result<std::vector<Function>> functions() override {
+    const Lock lock(mutex_);
+    return functions_.all(database_);
+  }
   Result<void> putFunction(const Function& function) override {
+    const Lock lock(mutex_);
     return functions_.put(database_, function);
   }
   Result<void> removeFunction(const FunctionRef& ref) override {
+    const Lock lock(mutex_);
     return functions_.remove(database_, ref);
   }
 
-  Result<std::vector<Trigger>> triggers() override { return triggers_.all(database_); }
+  Result<std::vector<Trigger>> triggers() override {
+    const Lock lock(mutex_);
+    return triggers_.all(database_);
+  }
   Result<void> putTrigger(const Trigger& trigger) override {
+    const Lock lock(mutex_);
     return triggers_.put(database_, trigger);
   }
   Result<void> removeTrigger(const FunctionRef& function, std::string_view name) override {
+    const Lock lock(mutex_);
     return triggers_.remove(database_, function, name);
   }
 
-  Result<seams::FoldPosition> foldPosition() override { return usage_.position(database_); }
+  Result<seams::FoldPosition> foldPosition() override {
+    const Lock lock(mutex_);
+    return usage_.position(database_);
+  }
   Result<void> fold(const seams::FoldBatch& batch) override {
+    const Lock lock(mutex_);
     return usage_.fold(database_, batch);
   }
   Result<std::vector<seams::UsageRow>> usage(std::string_view account, std::chrono::sys_days from,
                                              std::chrono::sys_days to) override {
+    const Lock lock(mutex_);
     return usage_.rows(database_, account, from, to);
   }
   Result<std::vector<seams::RecentInvocation>> recentInvocations(const FunctionRef& function,
                                                                  seams::InvocationFilter filter,
                                                                  std::size_t limit) override {
+    const Lock lock(mutex_);
     return usage_.recent(database_, function, filter, limit);
   }
 
   Result<std::optional<std::int64_t>> quota(std::string_view account,
                                             std::string_view name) override {
+    const Lock lock(mutex_);
     return accounts_.quota(database_, account, name);
   }
   Result<void> putQuota(std::string_view account, std::string_view name,
                         std::int64_t value) override {
+    const Lock lock(mutex_);
     return accounts_.putQuota(database_, account, name, value);
   }
   Result<std::optional<std::string>> setting(std::string_view account,
                                              std::string_view key) override {
+    const Lock lock(mutex_);
     return accounts_.setting(database_, account, key);
   }
   Result<void> putSetting(std::string_view account, std::string_view key,
                           std::string_view value) override {
+    const Lock lock(mutex_);
     return accounts_.putSetting(database_, account, key, value);
   }
 
  private:
+  using Lock = std::scoped_lock<std::mutex>;
+
+  std::mutex mutex_;
   Database database_;  // before the tables: their statements go first
   AccountTable accounts_;
   FunctionTable functions_;

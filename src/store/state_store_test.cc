@@ -190,6 +190,20 @@ TEST_P(StateStoreTest, FoldingAddsOnceAndMovesThePosition) {
   EXPECT_EQ(rows[1], row("g", kDay, 1));
 }
 
+TEST_P(StateStoreTest, TheFirstUseOfARowIsTheEarliestThatWasSaid) {
+  UsageRow unknown = row("f", kDay, 1), late = unknown, early = unknown;
+  late.firstUse = WallTime(kDay) + 2h;
+  early.firstUse = WallTime(kDay) + 1h;
+  const auto first = [&] { return store_->usage("acc", kDay, kDay).value().at(0).firstUse; };
+  ASSERT_TRUE(store_->fold({{1, 0}, {1, 1}, {unknown}, {}}));
+  EXPECT_EQ(first(), std::nullopt);
+  ASSERT_TRUE(store_->fold({{1, 1}, {1, 2}, {late}, {}}));
+  EXPECT_EQ(first(), late.firstUse);
+  ASSERT_TRUE(store_->fold({{1, 2}, {1, 3}, {early, unknown}, {}}));
+  ASSERT_TRUE(store_->fold({{1, 3}, {1, 4}, {late}, {}}));
+  EXPECT_EQ(first(), early.firstUse);
+}
+
 TEST_P(StateStoreTest, UsageIsByAccountDayCardAndPrice) {
   UsageRow dearer = row("f", kDay, 1);
   dearer.gpuPriceNanos = 20'000;

@@ -288,7 +288,7 @@ Result<void> UsageTable::addUsage(Database& database, const seams::UsageRow& row
   return addUsage_.run(database, row.function.account, row.function.name, dayNumber(row.day),
                        row.gpuType, row.gpuPriceNanos, row.calls, row.errors, row.coldCalls,
                        row.refused, row.activeMs, row.gpuMs, row.gpuMbMs, row.memoryMbMs,
-                       row.cpuMilliMs, row.diskMbMs);
+                       row.cpuMilliMs, row.diskMbMs, row.firstUse);
 }
 
 Result<void> UsageTable::addInvocations(Database& database,
@@ -328,6 +328,7 @@ Result<std::vector<seams::UsageRow>> UsageTable::rows(Database& database, std::s
                                     &usage.memoryMbMs, &usage.cpuMilliMs, &usage.diskMbMs}) {
           *field = row.integer(column++);
         }
+        if (!row.isNull(column)) usage.firstUse = timeAt(row, column);
         found.push_back(std::move(usage));
         return {};
       },

@@ -120,7 +120,7 @@ class UsageTable {
   Prepared addUsage_{
       "INSERT INTO usage (account, function, day, gpu_type, gpu_price, calls, errors, "
       "cold_calls, refused, active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, "
-      "disk_mb_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "disk_mb_ms, first_use) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (account, function, day, gpu_type, gpu_price) DO UPDATE SET "
       "calls = calls + excluded.calls, errors = errors + excluded.errors, "
       "cold_calls = cold_calls + excluded.cold_calls, refused = refused + excluded.refused, "
@@ -128,10 +128,12 @@ class UsageTable {
       "gpu_mb_ms = gpu_mb_ms + excluded.gpu_mb_ms, "
       "memory_mb_ms = memory_mb_ms + excluded.memory_mb_ms, "
       "cpu_milli_ms = cpu_milli_ms + excluded.cpu_milli_ms, "
-      "disk_mb_ms = disk_mb_ms + excluded.disk_mb_ms"};
+      "disk_mb_ms = disk_mb_ms + excluded.disk_mb_ms, "
+      "first_use = min(coalesce(first_use, excluded.first_use), "
+      "coalesce(excluded.first_use, first_use))"};
   Prepared rows_{
       "SELECT account, function, day, gpu_type, gpu_price, calls, errors, cold_calls, refused, "
-      "active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, disk_mb_ms FROM usage "
+      "active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, disk_mb_ms, first_use FROM usage "
       "WHERE account = ? AND day BETWEEN ? AND ? "
       "ORDER BY account, function, day, gpu_type, gpu_price"};
   Prepared addInvocation_{
