@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "seams": "net/task.h net/fd.h model base",
     "runtime": "seams net model base",
     "images": "seams net model base",
-    "gpu": "seams net model base",
+    "gpu": "seams net model base shim/budget.h shim/process.h",
     "store": "seams net model base",
     "telemetry": "seams net model base",
     "conductor": "planner ledger seams net model base",
@@ -35,9 +35,10 @@ MAY_INCLUDE = {
     "daemon": "api gateway conductor runtime images gpu store telemetry seams sim net auth ledger planner model base",
     "cli": "net auth sim ledger model base",
     "main.cc": "daemon cli base",
+    "shim": "",
     "launcher": "base runtime/protocol.h runtime/protocol_fields.h runtime/wire.h",
 }
-CODE_FOLDERS = ("src", "launcher", "examples", "bench", "fuzz", "tests")
+CODE_FOLDERS = ("src", "launcher", "shim", "examples", "bench", "fuzz", "tests")
 TEXT_FOLDERS = CODE_FOLDERS + ("cmake", "docs", "scripts", ".ci")
 TEXT_NAMES = {".cc", ".h", ".c", ".py", ".sh", ".md", ".txt", ".cmake", ".yaml", ".json", ".mjs", ".ts"}
 
@@ -75,7 +76,7 @@ class Source:
     def free(self) -> bool:
         """Test code and programs beside the system: no floors, and their own ways to wait."""
         inner = self.name.split("/")[1:]
-        return (not self.name.startswith(("src/", "launcher/")) or self.path.stem.endswith(("_test", "_bench"))
+        return (not self.name.startswith(("src/", "launcher/", "shim/")) or self.path.stem.endswith(("_test", "_bench"))
                 or self.path.stem.startswith("fake_")
                 or any(part.startswith("testing") for part in inner))
 

@@ -1,0 +1,42 @@
+#pragma once
+// Steps that the hooks of different kinds of memory share.
+
+#include "shim/hooks.h"
+#include "shim/ledger.h"
+
+namespace okibi::shim {
+
+// Notes a charged thing, so that its end gives the charge back. When no memory is left to note it,
+// the charge stays until the process ends.
+void remember(const Record& record);
+
+// Removes what is noted of a thing and returns it; kind None when nothing is.
+Record take(Kind kind, std::uint64_t key);
+
+// Forgets a thing; its charge goes back. False when it was not charged (an import, a parent's).
+bool forget(Kind kind, std::uint64_t key);
+
+// Everything that dies with a context: pointers and arrays.
+void forgetContext(std::uint64_t context);
+
+// Charges `units`, makes the call, and keeps the charge if it succeeds.
+template <class Call>
+cuda::Status charged(int card, std::uint64_t units, Call make) {
+  if (const cuda::Status refused = charge(card, units)) return refused;
+  const cuda::Status status = make();
+  if (status != cuda::kSuccess) giveBack(card, units);
+  return status;
+}
+
+// Stream-ordered memory (hooks_pool.cc): what the driver keeps for pools is compared with what is
+// charged.
+void trueUpPools();
+// After the freeing of a pointer by a function that is not a pool's. True when it belonged to a
+// pool.
+bool forgetPooled(std::uint64_t pointer);
+// Gives the unused memory of every pool back to the driver.
+void trimPools();
+// The same for memory that the driver keeps for graphs (hooks_graph.cc).
+void trueUpGraphs();
+
+}  // namespace okibi::shim
