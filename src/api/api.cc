@@ -58,6 +58,9 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);
   if (call.path.size() <= 2) co_return serveFunctions(call);
   if (call.path[2] == "triggers") co_return serveTriggers(call);
+  if (call.path[2] == "versions") co_return serveVersions(call);
+  if (call.path[2] == "aliases") co_return serveAliases(call);
+  if (call.path[2] == "invoke") co_return serveInvocationSwitch(call);
   co_return serveFunctionConfigs(call);
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "api/json_reader.h"
 #include "base/encoding.h"
 
 namespace okibi::api {
@@ -14,13 +15,13 @@ std::unexpected<Error> notSupported(const Call& call) {
               "PathNotSupported");
 }
 
-Result<void> onlyLatest(const Call& call) {
+Result<std::string> qualifierOf(const Call& call) {
   const std::string* qualifier = call.parameter("qualifier");
-  if (qualifier == nullptr || *qualifier == "LATEST") return {};
-  const bool number = qualifier->find_first_not_of("0123456789") == std::string::npos;
-  return fail(ErrorKind::NotFound,
-              fmt::format("qualifier: '{}' does not exist; use LATEST", *qualifier),
-              number ? "VersionNotFound" : "AliasNotFound");
+  const std::string name(qualifier == nullptr ? kLatest : *qualifier);
+  if (auto exists = call.conductor.checkQualifier(call.function(), name); !exists) {
+    return fail(exists.error());
+  }
+  return name;
 }
 
 Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most) {
@@ -32,6 +33,31 @@ Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t 
   if (error == std::errc() && stop == end && limit >= 1 && limit <= most) return limit;
   return fail(ErrorKind::Invalid, fmt::format("limit: '{}' is not in 1–{}", *text, most),
               "InvalidArgument");
+}
+
+Result<Answer> answerPage(const Call& call, std::string_view key, const NamedItems& items,
+                          json::object more) {
+  const auto limit = limitOf(call, 20, 100);
+  if (!limit) return fail(limit.error());
+  const std::string* prefix = call.parameter("prefix");
+  const std::string* token = call.parameter("nextToken");
+  json::array page;
+  std::string last;
+  bool started = token == nullptr;
+  for (const auto& [name, item] : items) {
+    const bool shown = started && (prefix == nullptr || name.starts_with(*prefix));
+    if (token != nullptr && name == *token) started = true;
+    if (!shown) continue;
+    if (page.size() == *limit) {
+      // One more follows, so the token (the last name shown) is not idle.
+      more["nextToken"] = toJsonText(last);
+      break;
+    }
+    page.push_back(item());
+    last = name;
+  }
+  more[key] = std::move(page);
+  return ok(json::serialize(more));
 }
 
 Result<std::map<std::string, std::string>> readQuery(std::string_view query) {

@@ -1,11 +1,14 @@
 #pragma once
 // One API request after its signature was verified, as the routes see it. Inside api only.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/json.hpp>
 
 #include "conductor/conductor.h"
 #include "net/exchange.h"
@@ -44,8 +47,8 @@ inline Answer noContent() {
 
 // PathNotSupported, in Function Compute's words.
 std::unexpected<Error> notSupported(const Call& call);
-// NotFound unless the query's qualifier is absent or LATEST.
-Result<void> onlyLatest(const Call& call);
+// The query's qualifier, else LATEST. VersionNotFound, AliasNotFound.
+Result<std::string> qualifierOf(const Call& call);
 // The query's `limit`, in 1–most.
 Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most);
 
@@ -53,9 +56,18 @@ Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t 
 Result<std::map<std::string, std::string>> readQuery(std::string_view query);
 Result<std::vector<std::string>> readPath(std::string_view path);
 
+// {key: [...], "nextToken": …}: one page of `items`, which are named and in order of listing, as
+// the query's prefix, nextToken and limit (1–100) ask. `more`: members beside the list.
+using NamedItems = std::vector<std::pair<std::string, std::function<boost::json::object()>>>;
+Result<Answer> answerPage(const Call& call, std::string_view key, const NamedItems& items,
+                          boost::json::object more = {});
+
 // The resources. Each REQUIRES a path that begins as named.
 Result<Answer> serveFunctions(const Call& call);         // functions[/{fn}[/code]]
 Result<Answer> serveTriggers(const Call& call);          // functions/{fn}/triggers[/{trigger}]
+Result<Answer> serveVersions(const Call& call);          // functions/{fn}/versions[/{id}]
+Result<Answer> serveAliases(const Call& call);           // functions/{fn}/aliases[/{alias}]
+Result<Answer> serveInvocationSwitch(const Call& call);  // functions/{fn}/invoke/{enable,disable}
 Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
 Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
 net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images

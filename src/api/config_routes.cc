@@ -16,10 +16,6 @@ struct Operation {
 };
 constexpr Operation kNotOffered[] = {
     {"GET", "code", "GetFunctionCode"},
-    {"POST", "invoke", "Enable/DisableFunctionInvocation"},
-    {"POST", "versions", "PublishFunctionVersion"},
-    {"POST", "aliases", "CreateAlias"},
-    {"PUT", "aliases", "UpdateAlias"},
     {"PUT", "provision-config", "PutProvisionConfig"},
     {"PUT", "scaling-config", "PutScalingConfig"},
     {"PUT", "concurrency", "PutConcurrencyConfig"},
@@ -97,7 +93,6 @@ Result<Answer> read(const Call& call, std::string_view resource) {
   if (resource == "provision-config") return ok(provisionConfig(call));
   if (resource == "scaling-config") return ok(scalingConfig(call));
   if (resource == "vpc-bindings") return ok(R"({"vpcIds":[]})");
-  if (resource == "versions") return ok(R"({"versions":[],"direction":"BACKWARD"})");
   if (resource == "instances") return ok(listInstances(call));
   return refuseByName(call, resource);
 }
@@ -110,12 +105,6 @@ Result<Answer> serveFunctionConfigs(const Call& call) {
   }
   const std::string& resource = call.path[2];
   const bool reading = call.method == "GET", removing = call.method == "DELETE";
-  if (call.path.size() == 4 && resource == "aliases" && (reading || removing)) {
-    return notFound(call, fmt::format("alias '{}'", call.path[3]), "AliasNotFound");
-  }
-  if (call.path.size() == 4 && resource == "versions" && removing) {
-    return notFound(call, fmt::format("version '{}'", call.path[3]), "VersionNotFound");
-  }
   if (call.path.size() != 3 || !(reading || removing)) return refuseByName(call, resource);
   if (resource == "concurrency") {
     return notFound(call, "concurrency configuration", "OnDemandConfigNotFound");
@@ -123,7 +112,6 @@ Result<Answer> serveFunctionConfigs(const Call& call) {
   if (resource == "async-invoke-config") {
     return notFound(call, "asynchronous invocation configuration", "AsyncConfigNotExists");
   }
-  if (reading && resource == "aliases") return ok(R"({"aliases":[]})");
   if (reading) return read(call, resource);
   // Deleting what is not set leaves it not set.
   if (resource == "provision-config" || resource == "scaling-config") return noContent();

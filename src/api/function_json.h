@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "model/function.h"
+#include "model/resource.h"
 
 namespace okibi::api {
 
@@ -20,7 +21,14 @@ Result<FunctionSpec> readFunctionUpdate(std::string_view text, const FunctionSpe
 
 // Full: one function. Listed: without the fields of its deployment.
 enum class FunctionView { Full, Listed };
-std::string functionJson(const Function& function, std::string_view region, FunctionView view);
-std::string functionArn(const FunctionRef& ref, std::string_view region);
+struct FunctionFacts {
+  std::string_view region;
+  std::string_view qualifier = {};  // in the ARN; empty: none
+  const InvocationRestriction* restriction = nullptr;
+};
+std::string functionJson(const Function& function, const FunctionFacts& facts, FunctionView view);
+// "acs:fc:{region}:{account}:functions/{name}[/{qualifier}]"
+std::string functionArn(const FunctionRef& ref, std::string_view region,
+                        std::string_view qualifier = {});
 
 }  // namespace okibi::api

@@ -70,7 +70,7 @@ TEST(FunctionJson, WhatIsWrittenReadsBackTheSame) {
   function.spec = whole();
   function.spec.container.registryAuth.reset();  // the password is not written
   function.ref = {"1", "ocr"};
-  const auto again = readNewFunction(functionJson(function, "local", FunctionView::Full));
+  const auto again = readNewFunction(functionJson(function, {"local"}, FunctionView::Full));
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(*again, function.spec);
 }
@@ -78,7 +78,7 @@ TEST(FunctionJson, WhatIsWrittenReadsBackTheSame) {
 TEST(FunctionJson, NeverShowsThePassword) {
   Function function;
   function.spec = whole();
-  const std::string text = functionJson(function, "local", FunctionView::Full);
+  const std::string text = functionJson(function, {"local"}, FunctionView::Full);
   EXPECT_EQ(text.find("geheim"), std::string::npos);
   EXPECT_NE(text.find(R"("userName":"u")"), std::string::npos);
 }
@@ -90,7 +90,8 @@ TEST(FunctionJson, WritesStateAndNames) {
   function.active = function.spec;
   function.state = FunctionState::Active;
   function.imageDigest = "sha256:abc";
-  const auto object = json::parse(functionJson(function, "local", FunctionView::Full)).get_object();
+  const auto object =
+      json::parse(functionJson(function, {"local"}, FunctionView::Full)).get_object();
   EXPECT_EQ(object.at("functionArn"), "acs:fc:local:42:functions/ocr");
   EXPECT_EQ(object.at("state"), "Active");
   EXPECT_EQ(object.at("createdTime"), "1970-01-01T00:00:00Z");
@@ -99,7 +100,7 @@ TEST(FunctionJson, WritesStateAndNames) {
   EXPECT_EQ(container.at("resolvedImageUri"), "127.0.0.1:5000/a/b@sha256:abc");
   EXPECT_EQ(container.at("accelerationInfo").get_object().at("status"), "Ready");
   const auto listed =
-      json::parse(functionJson(function, "local", FunctionView::Listed)).get_object();
+      json::parse(functionJson(function, {"local"}, FunctionView::Listed)).get_object();
   EXPECT_FALSE(listed.contains("state"));
 }
 

@@ -9,19 +9,47 @@
 namespace okibi::api {
 namespace {
 
+using conductor::ResourceMap;
+
+std::string wholeFunction(const Call& call, const Function& function) {
+  const auto* restriction =
+      call.conductor.catalog().resources().find<InvocationRestriction>(function.ref);
+  return functionJson(function, {call.region(), {}, restriction}, FunctionView::Full);
+}
+
+// What the qualifier stands for now. A version was active when it was published.
+std::string publishedFunction(const Call& call, Function function, const std::string& qualifier) {
+  const ResourceMap& resources = call.conductor.catalog().resources();
+  const Alias* alias = resources.find<Alias>(function.ref, qualifier);
+  const std::string& id = alias ? alias->versionId : qualifier;
+  if (const Version* version = resources.find<Version>(function.ref, id)) {
+    function.spec = version->spec;
+    function.active = version->spec;
+    function.imageDigest = version->imageDigest;
+    function.state = FunctionState::Active;
+    function.lastUpdate = UpdateStatus::Successful;
+    function.created = function.modified = version->created;
+  }
+  const auto* restriction = resources.find<InvocationRestriction>(function.ref);
+  return functionJson(function, {call.region(), qualifier, restriction}, FunctionView::Full);
+}
+
 Result<Answer> create(const Call& call) {
   auto spec = readNewFunction(call.body);
   if (!spec) return fail(spec.error());
   auto function = call.conductor.create(call.account, std::move(*spec));
   if (!function) return fail(function.error());
-  return ok(functionJson(**function, call.region(), FunctionView::Full));
+  return ok(wholeFunction(call, **function));
 }
 
 Result<Answer> get(const Call& call) {
   auto function = call.conductor.catalog().get(call.function());
   if (!function) return fail(function.error());
-  if (auto latest = onlyLatest(call); !latest) return fail(latest.error());
-  return ok(functionJson(**function, call.region(), FunctionView::Full));
+  const std::string* qualifier = call.parameter("qualifier");
+  if (qualifier == nullptr) return ok(wholeFunction(call, **function));
+  auto exists = call.conductor.checkQualifier(call.function(), *qualifier);
+  if (!exists) return fail(exists.error());
+  return ok(publishedFunction(call, **function, *qualifier));
 }
 
 Result<Answer> update(const Call& call) {
@@ -31,7 +59,7 @@ Result<Answer> update(const Call& call) {
   if (!spec) return fail(spec.error());
   auto updated = call.conductor.update(call.function(), std::move(*spec));
   if (!updated) return fail(updated.error());
-  return ok(functionJson(**updated, call.region(), FunctionView::Full));
+  return ok(wholeFunction(call, **updated));
 }
 
 Result<Answer> remove(const Call& call) {
@@ -98,7 +126,7 @@ Result<Answer> list(const Call& call) {
       return ok(out + R"(],"nextToken":")" + last + R"("})");
     }
     if (count++ > 0) out += ',';
-    out += functionJson(*function, call.region(), FunctionView::Listed);
+    out += functionJson(*function, {call.region()}, FunctionView::Listed);
     last = function->ref.name;
   }
   return ok(out + "]}");

@@ -103,11 +103,13 @@ void putState(json::object& out, const Function& function) {
 
 }  // namespace
 
-std::string functionArn(const FunctionRef& ref, std::string_view region) {
-  return fmt::format("acs:fc:{}:{}:functions/{}", region, ref.account, ref.name);
+std::string functionArn(const FunctionRef& ref, std::string_view region,
+                        std::string_view qualifier) {
+  return fmt::format("acs:fc:{}:{}:functions/{}{}{}", region, ref.account, ref.name,
+                     qualifier.empty() ? "" : "/", qualifier);
 }
 
-std::string functionJson(const Function& function, std::string_view region, FunctionView view) {
+std::string functionJson(const Function& function, const FunctionFacts& facts, FunctionView view) {
   json::object out;
   if (!function.spec.inertFields.empty()) {
     out = json::parse(function.spec.inertFields).get_object();
@@ -115,10 +117,16 @@ std::string functionJson(const Function& function, std::string_view region, Func
   putSpec(out, function.spec);
   out["customContainerConfig"] = containerJson(function);
   out["functionId"] = function.functionId;
-  out["functionArn"] = functionArn(function.ref, region);
+  out["functionArn"] = functionArn(function.ref, facts.region, facts.qualifier);
   out["createdTime"] = formatIso8601(function.created);
   out["lastModifiedTime"] = formatIso8601(function.modified);
   out["codeSize"] = 0;
+  if (facts.restriction != nullptr) {
+    out["invocationRestriction"] =
+        json::object{{"disable", facts.restriction->disabled},
+                     {"reason", toJsonText(facts.restriction->reason)},
+                     {"lastModifiedTime", formatIso8601(facts.restriction->modified)}};
+  }
   if (view == FunctionView::Full) putState(out, function);
   return json::serialize(out);
 }

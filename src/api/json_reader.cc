@@ -74,6 +74,12 @@ bool Reader::hasValue(std::string_view key) const {
   return value != nullptr && !isUnset(*value);
 }
 
+std::vector<std::string> Reader::keys() const {
+  std::vector<std::string> out;
+  for (const auto& member : *object_) out.emplace_back(member.key());
+  return out;
+}
+
 std::string Reader::pathOf(std::string_view key) const {
   return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
 }

@@ -53,6 +53,7 @@ class Reader {
   std::string pathOf(std::string_view key) const;
   void complain(std::string_view key, std::string_view what) const;
   bool empty() const { return object_->empty(); }
+  std::vector<std::string> keys() const;
 
  private:
   void wrongType(std::string_view key, std::string_view wanted, const json::value& value) const;

@@ -21,6 +21,8 @@ Result<Answer> create(const Call& call) {
   auto trigger = readNewTrigger(call.body);
   if (!trigger) return fail(trigger.error());
   if (auto valid = validate(*trigger); !valid) return fail(valid.error());
+  auto exists = call.conductor.checkQualifier(call.function(), trigger->qualifier);
+  if (!exists) return fail(exists.error());
   trigger->function = call.function();
   if (catalog.trigger(trigger->function, trigger->name)) {
     return fail(ErrorKind::AlreadyExists, fmt::format("trigger '{}' exists already", trigger->name),
@@ -43,6 +45,8 @@ Result<Answer> update(const Call& call, const Trigger& current) {
   auto trigger = readTriggerUpdate(call.body, current);
   if (!trigger) return fail(trigger.error());
   if (auto valid = validate(*trigger); !valid) return fail(valid.error());
+  auto exists = call.conductor.checkQualifier(call.function(), trigger->qualifier);
+  if (!exists) return fail(exists.error());
   trigger->modified = conductor::wallNow();
   if (auto stored = call.conductor.catalog().putTrigger(*trigger); !stored) {
     return fail(stored.error());

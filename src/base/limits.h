@@ -22,6 +22,7 @@ inline constexpr Bytes kLogKept = Bytes::mib(1);  // per function, in memory, fo
 
 // Functions
 inline constexpr std::size_t kFunctionNameLength = 64;
+inline constexpr std::size_t kAliasNameLength = 128;
 inline constexpr Bytes kEnvironment = Bytes::kib(4);
 inline constexpr int kConcurrencyMin = 1, kConcurrencyMax = 200;
 inline constexpr std::chrono::seconds kTimeoutMin{1}, kTimeoutMax{86400};

@@ -57,6 +57,7 @@ void Conductor::Acts::operator()(planner::StartInstance command) const {
   instance->slice = command.slice;
   instance->startReason = std::move(command.reason);
   instance->times.ordered = c.loop_.now();
+  instance->created = wallNow();
   c.instances_.emplace(instance->id, instance);
   c.noteStartsAtOnce(instance->revision->key);
   c.loop_.spawn(c.startInstance(instance));

@@ -5,6 +5,7 @@
 namespace okibi::conductor {
 
 Result<void> Catalog::load() {
+  if (auto loaded = resources_.load(); !loaded) return loaded;
   auto functions = store_.functions();
   if (!functions) return fail(functions.error());
   for (Function& function : *functions) functions_.emplace(function.ref, std::move(function));
@@ -63,6 +64,7 @@ Result<void> Catalog::remove(const FunctionRef& ref) {
     triggerIds_.erase(entry.second.id);
     return true;
   });
+  resources_.forget(ref);
   functions_.erase(ref);
   return {};
 }

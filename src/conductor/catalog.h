@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "conductor/resource_map.h"
 #include "model/function.h"
 #include "model/trigger.h"
 #include "seams/state_store.h"
@@ -17,7 +18,7 @@ namespace okibi::conductor {
 
 class Catalog {
  public:
-  explicit Catalog(seams::StateStore& store) : store_(store) {}
+  explicit Catalog(seams::StateStore& store) : store_(store), resources_(store) {}
 
   Result<void> load();
 
@@ -31,6 +32,10 @@ class Catalog {
   Result<void> put(Function function);  // inserts or replaces
   Result<void> remove(const FunctionRef& ref);
 
+  // Versions, aliases and the other kinds of model/resource.h.
+  ResourceMap& resources() { return resources_; }
+  const ResourceMap& resources() const { return resources_; }
+
   // Triggers.
   const Trigger* triggerById(std::string_view id) const;
   Result<const Trigger*> trigger(const FunctionRef& function, std::string_view name) const;
@@ -40,6 +45,7 @@ class Catalog {
 
  private:
   seams::StateStore& store_;
+  ResourceMap resources_;
   std::map<FunctionRef, Function> functions_;
   std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;
   std::map<std::string, std::pair<FunctionRef, std::string>, std::less<>> triggerIds_;

@@ -28,17 +28,7 @@ Conductor::~Conductor() {
 
 void Conductor::start() {
   for (const Card& card : settings_.cards) step(planner::CardAdded{card});
-  for (const Function* function : catalog_.all()) {
-    if (function->active) {
-      if (auto image = images_.find(function->imageDigest)) activate(*function, std::move(*image));
-    }
-    // What was being prepared when the daemon ended, and images that have vanished, are pulled
-    // anew.
-    const bool missing = function->active && !current_.contains(function->ref);
-    if (function->lastUpdate == UpdateStatus::InProgress || missing) {
-      loop_.spawn(deploy(function->ref, function->revision));
-    }
-  }
+  for (const Function* function : catalog_.all()) openAll(function->ref);
   loop_.spawn(tick());
 }
 
@@ -75,13 +65,23 @@ void Conductor::step(planner::Event event) {
   stepping_ = Stepping::No;
 }
 
-Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref, std::string requestId,
+Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref,
+                                                      std::string_view qualifier,
+                                                      std::string requestId,
                                                       ledger::Moment received) {
-  auto function = catalog_.get(ref);
-  if (!function) return fail(function.error());
-  const auto current = current_.find(ref);
+  auto version = chooseVersion(ref, qualifier);
+  if (!version) return fail(version.error());
+  if (auto refusal = restrictionError(ref)) return fail(std::move(*refusal));
+  const auto current = current_.find({ref, *version});
   if (current == current_.end()) {
-    const Function& f = **function;
+    const Function& f = *catalog_.find(ref);
+    if (*version != kLatest) {
+      return fail(ErrorKind::Unavailable,
+                  fmt::format("version {} of function '{}' has lost its image '{}'; it is being "
+                              "fetched",
+                              *version, ref.name, f.spec.container.image),
+                  "FunctionNotActive");
+    }
     return fail(ErrorKind::Unavailable,
                 fmt::format("function '{}' is {}{}{}", ref.name, toString(f.state),
                             f.stateReason.empty() ? "" : ": ", f.stateReason),
@@ -89,6 +89,7 @@ Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref, st
   }
   auto invocation = std::make_shared<Invocation>(loop_, InvocationId(++lastInvocation_),
                                                  std::move(requestId), received);
+  invocation->qualifier = qualifier.empty() ? kLatest : qualifier;
   invocation->revision = revisions_.at(current->second);
   invocations_.emplace(invocation->id, invocation);
   step(planner::InvocationArrived{invocation->id, current->second,
@@ -192,6 +193,8 @@ std::vector<InstanceStatus> Conductor::instances() const {
     status.name = instance.name;
     status.function = instance.revision->ref.name;
     status.account = instance.revision->ref.account;
+    status.version = instance.revision->version;
+    status.created = instance.created;
     status.state = std::string(planner::toString(view.state));
     if (view.health == planner::Health::Unhealthy) status.state += " (unhealthy)";
     status.inFlight = view.inFlight;
@@ -225,6 +228,9 @@ std::vector<std::string> Conductor::imagesInUse() const {
   std::vector<std::string> digests;
   for (const Function* function : catalog_.all()) {
     if (!function->imageDigest.empty()) digests.push_back(function->imageDigest);
+  }
+  for (const auto& [id, version] : catalog_.resources().all<Version>()) {
+    digests.push_back(version->imageDigest);
   }
   for (const auto& [id, instance] : instances_) digests.push_back(instance->revision->image.digest);
   return digests;

@@ -18,6 +18,7 @@
 #include "conductor/function_logs.h"
 #include "conductor/instance.h"
 #include "conductor/invocation.h"
+#include "conductor/traffic_split.h"
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "planner/planner.h"
@@ -47,7 +48,8 @@ struct Ending {
 
 // One live instance, for people.
 struct InstanceStatus {
-  std::string name, function, account, state;
+  std::string name, function, account, state, version;
+  WallTime created{};
   int inFlight = 0, concurrency = 1;
   std::optional<Card> card;
   Bytes slice, memory;
@@ -79,9 +81,22 @@ class Conductor : private seams::InstanceListener {
   Result<const Function*> update(const FunctionRef& ref, FunctionSpec spec);
   Result<void> remove(const FunctionRef& ref);
 
-  // Invocations.
-  Result<std::shared_ptr<Invocation>> arrive(const FunctionRef& ref, std::string requestId,
-                                             ledger::Moment received);
+  // Versions and aliases (conductor/versions.cc). VersionNotFound, AliasNotFound.
+  Result<void> checkQualifier(const FunctionRef& ref, std::string_view qualifier) const;
+  // The active configuration of LATEST becomes a version; its id. ConcurrentUpdateError: there is
+  // none, or it is being replaced.
+  Result<std::string> publish(const FunctionRef& ref, std::string description);
+  // Its running requests are finished. Invalid while an alias uses it.
+  Result<void> removeVersion(const FunctionRef& ref, const std::string& id);
+  Result<void> putAlias(const FunctionRef& ref, const std::string& name, Alias alias);
+  Result<void> removeAlias(const FunctionRef& ref, const std::string& name);
+  // Forbids or allows calls; forbidden, every instance goes, at once or when its requests are done.
+  enum class Ongoing { Finish, Abort };
+  Result<void> restrict(const FunctionRef& ref, InvocationRestriction restriction, Ongoing ongoing);
+
+  // Invocations. `qualifier`: LATEST (or empty), a version or an alias.
+  Result<std::shared_ptr<Invocation>> arrive(const FunctionRef& ref, std::string_view qualifier,
+                                             std::string requestId, ledger::Moment received);
   // Waits until it is dispatched, or why it will not be.
   net::Task<Result<void>> admitted(std::shared_ptr<Invocation> invocation);
   // A connection to its instance (connectionTo). Unavailable when the instance is gone.
@@ -119,6 +134,23 @@ class Conductor : private seams::InstanceListener {
   // Deployment (conductor/deployment.cc)
   net::Task<void> deploy(FunctionRef ref, std::uint64_t revision);
   void activate(const Function& function, seams::PreparedImage image);
+  // One configuration that can be called: the newest, or a version.
+  struct Target {
+    FunctionRef function;
+    std::string version;
+    auto operator<=>(const Target&) const = default;
+  };
+  void open(const Target& target, const FunctionSpec& spec, std::uint64_t number,
+            seams::PreparedImage image);
+  // Its queue is refused with `refusal` (nullopt: it was deleted), its running requests finish.
+  void close(const Target& target, std::optional<Error> refusal);
+
+  // Versions and aliases (conductor/versions.cc)
+  Result<std::string> chooseVersion(const FunctionRef& ref, std::string_view qualifier);
+  void openAll(const FunctionRef& ref);
+  void openVersion(const FunctionRef& ref, const std::string& id);
+  net::Task<void> fetchVersion(FunctionRef ref, std::string id);
+  std::optional<Error> restrictionError(const FunctionRef& ref) const;
 
   // Instances (conductor/instances.cc)
   net::Task<void> startInstance(std::shared_ptr<Instance> instance);
@@ -164,7 +196,8 @@ class Conductor : private seams::InstanceListener {
   net::Timer timer_;
 
   std::map<FunctionKey, std::shared_ptr<const Revision>> revisions_;
-  std::map<FunctionRef, FunctionKey> current_;
+  std::map<Target, FunctionKey> current_;
+  std::map<std::pair<FunctionRef, std::string>, TrafficSplit> splits_;  // by function and alias
   std::map<InstanceId, std::shared_ptr<Instance>> instances_;
   std::map<InvocationId, std::shared_ptr<Invocation>> invocations_;
   std::uint64_t lastInvocation_ = 0, lastFunction_ = 0;

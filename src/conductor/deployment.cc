@@ -12,11 +12,11 @@
 namespace okibi::conductor {
 namespace {
 
-planner::FunctionPlan planOf(FunctionKey key, const Function& function, const FunctionSpec& spec) {
+planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const FunctionSpec& spec) {
   planner::FunctionPlan plan;
   plan.key = key;
-  plan.account = function.ref.account;
-  plan.name = function.ref.name;
+  plan.account = ref.account;
+  plan.name = ref.name;
   plan.gpu = spec.gpu;
   plan.concurrency = spec.concurrency;
   plan.idleTimeout = spec.idleTimeout;
@@ -78,10 +78,12 @@ Result<const Function*> Conductor::update(const FunctionRef& ref, FunctionSpec s
 Result<void> Conductor::remove(const FunctionRef& ref) {
   if (auto removed = catalog_.remove(ref); !removed) return removed;
   logs_.forget(ref);
-  if (const auto current = current_.extract(ref)) {
-    step(planner::FunctionRetired{current.mapped()});
-    revisions_.erase(current.mapped());
+  std::vector<Target> targets;
+  for (const auto& [target, key] : current_) {
+    if (target.function == ref) targets.push_back(target);
   }
+  for (const Target& target : targets) close(target, std::nullopt);
+  std::erase_if(splits_, [&](const auto& entry) { return entry.first.first == ref; });
   return {};
 }
 
@@ -123,17 +125,31 @@ net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
 }
 
 void Conductor::activate(const Function& function, seams::PreparedImage image) {
+  open({function.ref, std::string(kLatest)}, *function.active, function.activeRevision,
+       std::move(image));
+}
+
+void Conductor::open(const Target& target, const FunctionSpec& spec, std::uint64_t number,
+                     seams::PreparedImage image) {
+  if (restrictionError(target.function)) return;
   const FunctionKey key(++lastFunction_);
   auto revision = std::make_shared<Revision>(
-      Revision{key, function.ref, *function.active, function.activeRevision, std::move(image)});
+      Revision{key, target.function, spec, number, target.version, std::move(image)});
   revisions_.emplace(key, revision);
   std::optional<FunctionKey> replaces;
-  if (const auto current = current_.find(function.ref); current != current_.end()) {
+  if (const auto current = current_.find(target); current != current_.end()) {
     replaces = current->second;
   }
-  current_[function.ref] = key;
-  step(planner::FunctionAdded{planOf(key, function, revision->spec), replaces});
+  current_[target] = key;
+  step(planner::FunctionAdded{planOf(key, target.function, spec), replaces});
   if (replaces) revisions_.erase(*replaces);
+}
+
+void Conductor::close(const Target& target, std::optional<Error> refusal) {
+  const auto current = current_.extract(target);
+  if (!current) return;
+  step(planner::FunctionRetired{current.mapped(), std::move(refusal)});
+  revisions_.erase(current.mapped());
 }
 
 }  // namespace okibi::conductor

@@ -24,6 +24,7 @@ struct Revision {
   FunctionRef ref;
   FunctionSpec spec;
   std::uint64_t number = 1;
+  std::string version;  // "LATEST" or a version id
   seams::PreparedImage image;
 };
 
@@ -47,6 +48,7 @@ struct Instance {
   std::string startReason;
   StartTimes times;
   int startsAtOnce = 1;  // the most instances of its function that were starting while it was
+  WallTime created{};
   InstancePhase phase = InstancePhase::Starting;
   // Sandbox: exists in the runtime, so its end comes through onExit.
   enum class Sandbox { None, Exists } sandbox = Sandbox::None;

@@ -27,6 +27,7 @@ class Invocation {
   const std::string requestId;
   const ledger::Moment received;
 
+  std::string qualifier;  // as asked for
   InvocationStage stage = InvocationStage::Queued;
   std::shared_ptr<const Revision> revision;
   std::shared_ptr<Instance> instance;  // once dispatched

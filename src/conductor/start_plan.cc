@@ -40,8 +40,8 @@ std::vector<std::string> environmentOf(const Instance& instance, const Labels& l
   merged["FC_FUNCTION_MEMORY_SIZE"] = std::to_string(spec.memory.wholeMib());
   merged["FC_CUSTOM_LISTEN_PORT"] = std::to_string(spec.container.port);
   merged["FC_INSTANCE_ID"] = instance.name;
-  merged["FC_FUNCTION_VERSION"] = "LATEST";
-  merged["FC_VER_ID"] = "LATEST";
+  merged["FC_FUNCTION_VERSION"] = instance.revision->version;
+  merged["FC_VER_ID"] = instance.revision->version;
   merged["FC_FUNC_CODE_PATH"] = "/code";
   std::vector<std::string> environment;
   for (const auto& [key, value] : merged) environment.push_back(key + "=" + value);

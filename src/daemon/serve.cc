@@ -198,16 +198,18 @@ Result<void> run(const Config& config) {
                            {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, "/tmp"});
   api::ApiOptions apiOptions;
   apiOptions.auth = open ? api::ApiOptions::Auth::None : api::ApiOptions::Auth::Signature;
-  apiOptions.listenAddress = config.listen;
-  api::Api api(conductor, verifier, apiOptions);
-  const Doors doors{gateway, api, config.authentication};
+  std::optional<Doors> doors;
   net::HttpServerOptions serverOptions;
   serverOptions.renderFault = renderFault;
   auto server = std::make_unique<net::HttpServer>(
       *loop, std::move(serverOptions),
-      [&](net::Exchange& exchange) { return doors.serve(exchange); });
+      [&](net::Exchange& exchange) { return doors->serve(exchange); });
   auto address = server->listen(*net::SocketAddress::parse(config.listen));
   if (!address) return fail(withContext(address.error(), "listen " + config.listen));
+  // The port may have been the kernel's choice. Nothing is served before the loop runs.
+  apiOptions.listenAddress = address->toString();
+  api::Api api(conductor, verifier, apiOptions);
+  doors.emplace(gateway, api, config.authentication);
   fmt::print("listening on {}\n", address->toString());
   std::fflush(stdout);
   conductor.start();

@@ -44,9 +44,9 @@ net::Task<Result<net::WholeAnswer>> Attempt::call(const net::SpooledBody& body) 
   head.headers.add("Host", "127.0.0.1");
   head.headers.add("Content-Type", "application/octet-stream");
   const conductor::Settings& settings = conductor_.settings();
-  addContainerHeaders(
-      head.headers, *invocation_->revision,
-      {invocation_->revision->ref.account, settings.region, invocation_->requestId, "/invoke"});
+  addContainerHeaders(head.headers, *invocation_->revision,
+                      {invocation_->revision->ref.account, settings.region, invocation_->requestId,
+                       invocation_->qualifier, "/invoke"});
   auto answer = co_await net::call(conductor_.loop(), **connection, std::move(head), body,
                                    limits::kSyncBody, deadline());
   if (answer) {

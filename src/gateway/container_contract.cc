@@ -23,8 +23,8 @@ void addContainerHeaders(net::Headers& headers, const conductor::Revision& revis
   headers.add("x-fc-function-memory", std::to_string(spec.memory.wholeMib()));
   headers.add("x-fc-region", context.region);
   headers.add("x-fc-account-id", context.account);
-  headers.add("x-fc-qualifier", "LATEST");
-  headers.add("x-fc-version-id", "LATEST");
+  headers.add("x-fc-qualifier", context.qualifier);
+  headers.add("x-fc-version-id", revision.version);
   headers.add("x-fc-control-path", context.controlPath);
 }
 

@@ -11,7 +11,8 @@
 namespace okibi::gateway {
 
 struct ContainerContext {
-  std::string account, region, requestId, controlPath;  // "/invoke", "/http-invoke"
+  std::string account, region, requestId, qualifier;
+  std::string controlPath;  // "/invoke", "/http-invoke"
 };
 
 // Adds the x-fc-* headers a container may rely on. REQUIRES: the caller's own x-fc-* are gone.

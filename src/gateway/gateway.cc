@@ -53,6 +53,7 @@ Result<Gateway::Route> Gateway::routeTrigger(const net::RequestHead& head) const
     return fail(ErrorKind::NotFound, "no HTTP trigger has this address", "TriggerNotFound");
   }
   route.function = route.trigger->function;
+  route.qualifier = route.trigger->qualifier;
   route.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
   const auto& methods = route.trigger->http.methods;
   if (std::ranges::find(methods, head.method) == methods.end()) {

@@ -40,6 +40,7 @@ class Gateway {
     FunctionRef function;
     const Trigger* trigger = nullptr;  // null: API invocation
     std::string target;                // what the container sees (HTTP trigger)
+    std::string qualifier;
   };
   Result<Route> routeTrigger(const net::RequestHead& head) const;
   Result<void> authenticate(const net::RequestHead& head, const Route& route);

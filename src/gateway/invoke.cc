@@ -25,6 +25,7 @@ bool isFunctionError(const Error& error) {
 
 struct Event {
   FunctionRef function;
+  std::string qualifier;
   net::SpooledBody body;
 };
 
@@ -44,13 +45,18 @@ Result<void> checkInvocation(const net::RequestHead& head) {
                 fmt::format("x-fc-invocation-type: '{}' is not offered; use Sync", type),
                 "InvalidArgument");
   }
-  for (std::string_view pair : split(head.query(), '&')) {
-    if (!pair.starts_with("qualifier=") || pair == "qualifier=LATEST" || pair == "qualifier=")
-      continue;
-    return fail(ErrorKind::NotFound, fmt::format("{}: no such version or alias", pair),
-                "VersionNotFound");
-  }
   return {};
+}
+
+// The query's qualifier; empty: LATEST.
+Result<std::string> qualifierOf(std::string_view query) {
+  constexpr std::string_view kKey = "qualifier=";
+  for (std::string_view pair : split(query, '&')) {
+    if (!pair.starts_with(kKey)) continue;
+    if (auto value = percentDecode(pair.substr(kKey.size()))) return *value;
+    return fail(ErrorKind::Invalid, "qualifier: is not well percent-encoded", "InvalidArgument");
+  }
+  return std::string();
 }
 
 net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& verifier,
@@ -59,6 +65,8 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
   auto name = functionNameOf(head.path());
   if (!name) co_return fail(name.error());
   if (auto ok = checkInvocation(head); !ok) co_return fail(ok.error());
+  auto qualifier = qualifierOf(head.query());
+  if (!qualifier) co_return fail(qualifier.error());
   auth::Caller caller{localAccount, "", ""};
   if (options.auth == ApiAuth::Signature) {
     auth::RequestHead signedHead{
@@ -82,7 +90,7 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
     if (auto ok = auth::Verifier::checkBody(caller, hash.finishHex()); !ok)
       co_return fail(ok.error());
   }
-  co_return Event{{caller.account, std::move(*name)}, std::move(*body)};
+  co_return Event{{caller.account, std::move(*name)}, std::move(*qualifier), std::move(*body)};
 }
 
 void addInvocationHeaders(net::Headers& headers, const conductor::Invocation& invocation,
@@ -90,7 +98,8 @@ void addInvocationHeaders(net::Headers& headers, const conductor::Invocation& in
   headers.add("X-Fc-Request-Id", invocation.requestId);
   headers.add("X-Fc-Instance-Id", invocation.instance->name);
   headers.add("X-Fc-Invocation-Duration", fmt::format("{:.2f}", toMilliseconds(duration)));
-  headers.add("X-Fc-Invocation-Function-Version", "LATEST");
+  headers.add("X-Fc-Invocation-Function-Version", invocation.revision->version);
+  headers.add("X-Fc-Invocation-Service-Version", invocation.revision->version);
 }
 
 std::string functionErrorBody(const Error& error) {
@@ -160,7 +169,7 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
     co_await refuse(exchange, requestId, event.error());
     co_return;
   }
-  auto arrived = conductor_.arrive(event->function, requestId, received);
+  auto arrived = conductor_.arrive(event->function, event->qualifier, requestId, received);
   if (!arrived) {
     co_await refuse(exchange, requestId, arrived.error());
     co_return;

@@ -48,7 +48,7 @@ Error failureOf(const net::RelayReport& report, const Attempt& attempt) {
 
 net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string requestId, Route route,
                                      ledger::Moment received) {
-  auto arrived = conductor_.arrive(route.function, requestId, received);
+  auto arrived = conductor_.arrive(route.function, route.qualifier, requestId, received);
   if (!arrived) {
     co_await refuse(exchange, requestId, arrived.error());
     co_return;
@@ -66,9 +66,9 @@ net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string reques
     options.filterRequest = [&](net::RequestHead& head) {
       dropForgedHeaders(head.headers);
       head.target = route.target;
-      addContainerHeaders(
-          head.headers, revision,
-          {revision.ref.account, conductor_.settings().region, requestId, "/http-invoke"});
+      addContainerHeaders(head.headers, revision,
+                          {revision.ref.account, conductor_.settings().region, requestId,
+                           attempt.invocation().qualifier, "/http-invoke"});
     };
     options.filterResponse = [&](net::ResponseHead& head) {
       dropReservedHeaders(head.headers);

@@ -169,6 +169,18 @@ Result<void> validateFunctionName(std::string_view name) {
                   name, limits::kFunctionNameLength));
 }
 
+Result<void> validateAliasName(std::string_view name) {
+  const bool number = std::ranges::all_of(
+      name, [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; });
+  const bool wellFormed = !name.empty() && name.size() <= limits::kAliasNameLength &&
+                          std::ranges::all_of(name, isNameCharacter) && name != "LATEST" && !number;
+  if (wellFormed) return {};
+  return invalid(
+      fmt::format("aliasName: '{}' must have 1–{} letters, digits, '_' or '-' and be neither "
+                  "LATEST nor a number",
+                  name, limits::kAliasNameLength));
+}
+
 Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) {
   if (auto ok = validateFunctionName(spec.name); !ok) return ok;
   // GPU before container: a GPU with another runtime is answered with the rule about GPUs.
@@ -216,9 +228,6 @@ Result<void> validate(const Trigger& trigger) {
     }
   }
   if (trigger.http.methods.empty()) return invalid("triggerConfig.methods: names no method");
-  if (trigger.qualifier != "LATEST") {
-    return invalid(fmt::format("qualifier: '{}' does not exist; use LATEST", trigger.qualifier));
-  }
   return {};
 }
 

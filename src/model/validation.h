@@ -23,6 +23,7 @@ struct MachineCapacity {
 
 // First broken rule, or nothing.
 Result<void> validateFunctionName(std::string_view name);
+Result<void> validateAliasName(std::string_view name);
 Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine);
 Result<void> validate(const Trigger& trigger);
 

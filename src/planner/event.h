@@ -30,11 +30,12 @@ struct FunctionAdded {
   FunctionPlan plan;
   std::optional<FunctionKey> replaces;
 };
-// The function is deleted: its queue is refused (NotFound), idle and starting instances are
-// stopped, busy ones finish their requests first. The key is forgotten when the last instance is
-// gone.
+// The function is deleted or closed: its queue is refused (with `refusal`, else NotFound), idle and
+// starting instances are stopped, busy ones finish their requests first. The key is forgotten when
+// the last instance is gone.
 struct FunctionRetired {
   FunctionKey key;
+  std::optional<Error> refusal = std::nullopt;
 };
 
 // A request wants a slot of a function. `deadline` bounds its wait for capacity; a request whose

@@ -66,8 +66,9 @@ void Planner::Core::on(const FunctionRetired& event) {
   requeueWaiting(*function);
   while (function->pool && !function->pool->queue.empty()) {
     refuse(*function->pool->queue.front(),
-           {ErrorKind::NotFound, fmt::format("function '{}' was deleted", function->name),
-            "FunctionNotFound"});
+           event.refusal.value_or(Error{ErrorKind::NotFound,
+                                        fmt::format("function '{}' was deleted", function->name),
+                                        "FunctionNotFound"}));
   }
   retire(*function);
 }

@@ -119,6 +119,7 @@ Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
   if (auto ok = mayWrite(); !ok) return ok;
   if (functions_.erase(ref) == 0) return notThere("function " + ref.name);
   std::erase_if(triggers_, [&](const auto& entry) { return entry.first.first == ref; });
+  std::erase_if(resources_, [&](const auto& entry) { return std::get<0>(entry.first) == ref; });
   recent_.erase(ref);
   return {};
 }
@@ -148,6 +149,28 @@ Result<void> FakeStateStore::removeTrigger(const FunctionRef& function, std::str
   if (triggers_.erase({function, std::string(name)}) == 0) {
     return notThere(fmt::format("trigger {}", name));
   }
+  return {};
+}
+
+Result<std::vector<StoredResource>> FakeStateStore::resources() {
+  std::vector<StoredResource> all;
+  for (const auto& [key, value] : resources_) {
+    all.push_back({{std::get<0>(key), std::get<2>(key)}, value});
+  }
+  return all;
+}
+
+Result<void> FakeStateStore::putResource(const StoredResource& resource) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  const FunctionRef& owner = resource.id.owner;
+  if (!accounts_.contains(owner.account)) return notThere("account " + owner.account);
+  resources_[{owner, resource.value.index(), resource.id.name}] = resource.value;
+  return {};
+}
+
+Result<void> FakeStateStore::removeResource(const ResourceId& id, std::size_t kind) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (resources_.erase({id.owner, kind, id.name}) == 0) return notThere("resource " + id.name);
   return {};
 }
 

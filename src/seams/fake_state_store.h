@@ -25,6 +25,9 @@ class FakeStateStore : public StateStore {
   Result<std::vector<Trigger>> triggers() override;
   Result<void> putTrigger(const Trigger& trigger) override;
   Result<void> removeTrigger(const FunctionRef& function, std::string_view name) override;
+  Result<std::vector<StoredResource>> resources() override;
+  Result<void> putResource(const StoredResource& resource) override;
+  Result<void> removeResource(const ResourceId& id, std::size_t kind) override;
   Result<FoldPosition> foldPosition() override;
   Result<void> fold(const FoldBatch& batch) override;
   Result<std::vector<UsageRow>> usage(std::string_view account, std::chrono::sys_days from,
@@ -54,6 +57,7 @@ class FakeStateStore : public StateStore {
   std::map<std::string, StoredAccessKey> keys_;  // by id
   std::map<FunctionRef, Function> functions_;
   std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;
+  std::map<std::tuple<FunctionRef, std::size_t, std::string>, Resource> resources_;
   FoldPosition position_;
   std::map<UsageKey, UsageRow> usage_;
   std::map<FunctionRef, std::vector<RecentInvocation>> recent_;  // oldest first

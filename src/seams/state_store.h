@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "model/function.h"
+#include "model/resource.h"
 #include "model/trigger.h"
 
 namespace okibi::seams {
@@ -93,15 +94,23 @@ class StateStore {
   virtual Result<void> removeAccessKey(std::string_view account, std::string_view id) = 0;
 
   // Functions, with everything in `Function`
-  virtual Result<std::vector<Function>> functions() = 0;            // ordered by account, name
-  virtual Result<void> putFunction(const Function& function) = 0;   // inserts or replaces
-  virtual Result<void> removeFunction(const FunctionRef& ref) = 0;  // and its triggers; usage stays
+  virtual Result<std::vector<Function>> functions() = 0;           // ordered by account, name
+  virtual Result<void> putFunction(const Function& function) = 0;  // inserts or replaces
+  // And its triggers and resources; usage stays.
+  virtual Result<void> removeFunction(const FunctionRef& ref) = 0;
 
   // Triggers
   virtual Result<std::vector<Trigger>> triggers() = 0;  // ordered by account, function, name
   // Inserts or replaces. NotFound: the function; AlreadyExists: another trigger has this id.
   virtual Result<void> putTrigger(const Trigger& trigger) = 0;
   virtual Result<void> removeTrigger(const FunctionRef& function, std::string_view name) = 0;
+
+  // Versions, aliases and the other kinds of model/resource.h. A function's go with it.
+  virtual Result<std::vector<StoredResource>> resources() = 0;
+  // Inserts or replaces. NotFound: the account.
+  virtual Result<void> putResource(const StoredResource& resource) = 0;
+  // `kind`: its index in Resource.
+  virtual Result<void> removeResource(const ResourceId& id, std::size_t kind) = 0;
 
   // Usage
   virtual Result<FoldPosition> foldPosition() = 0;

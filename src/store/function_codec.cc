@@ -1,5 +1,7 @@
 #include "store/function_codec.h"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <type_traits>
@@ -110,6 +112,108 @@ struct Fields<HttpTriggerConfig> {
   }
 };
 
+template <>
+struct Fields<Version> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& version) {
+    archive("spec", version.spec);
+    archive("imageDigest", version.imageDigest);
+    archive("description", version.description);
+    archive("created", version.created);
+  }
+};
+
+template <>
+struct Fields<Alias> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& alias) {
+    archive("versionId", alias.versionId);
+    archive("additional", alias.additional);
+    archive("description", alias.description);
+    archive("created", alias.created);
+    archive("modified", alias.modified);
+  }
+};
+
+template <>
+struct Fields<VersionCounter> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& counter) {
+    archive("last", counter.last);
+  }
+};
+
+template <>
+struct Fields<InvocationRestriction> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& restriction) {
+    archive("disabled", restriction.disabled);
+    archive("reason", restriction.reason);
+    archive("modified", restriction.modified);
+  }
+};
+
+template <>
+struct Fields<ScheduledTarget> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& schedule) {
+    archive("name", schedule.name);
+    archive("expression", schedule.expression);
+    archive("timeZone", schedule.timeZone);
+    archive("start", schedule.start);
+    archive("end", schedule.end);
+    archive("target", schedule.target);
+  }
+};
+
+template <>
+struct Fields<TrackingPolicy> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& policy) {
+    archive("name", policy.name);
+    archive("metric", policy.metric);
+    archive("timeZone", policy.timeZone);
+    archive("start", policy.start);
+    archive("end", policy.end);
+    archive("metricTargetMillionths", policy.metricTargetMillionths);
+    archive("least", policy.least);
+    archive("most", policy.most);
+  }
+};
+
+template <>
+struct Fields<MinimumConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& config) {
+    archive("scaling", config.scaling);
+    archive("minimum", config.minimum);
+    archive("alwaysCpu", config.alwaysCpu);
+    archive("alwaysGpu", config.alwaysGpu);
+    archive("schedules", config.schedules);
+    archive("tracking", config.tracking);
+    archive("onDemandScaling", config.onDemandScaling);
+  }
+};
+
+template <>
+struct Fields<ConcurrencyCap> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& cap) {
+    archive("reserved", cap.reserved);
+  }
+};
+
+template <>
+struct Fields<AsyncConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& config) {
+    archive("maxRetries", config.maxRetries);
+    archive("maxAge", config.maxAge);
+    archive("created", config.created);
+    archive("modified", config.modified);
+  }
+};
+
 class Writer {
  public:
   template <typename T>
@@ -123,6 +227,7 @@ class Writer {
   static json::value toJson(int value) { return value; }
   static json::value toJson(std::int64_t value) { return value; }
   static json::value toJson(const std::string& value) { return json::string(value); }
+  static json::value toJson(WallTime value) { return value.time_since_epoch().count(); }
   static json::value toJson(Seconds value) { return value.count(); }
   static json::value toJson(Bytes value) { return value.count(); }
   static json::value toJson(MilliCpu value) { return value.count; }
@@ -138,6 +243,18 @@ class Writer {
     json::object object;
     for (const auto& [key, value] : values) object[key] = json::string(value);
     return object;
+  }
+  static json::value toJson(const std::map<std::string, std::int64_t>& values) {
+    json::object object;
+    for (const auto& [key, value] : values) object[key] = value;
+    return object;
+  }
+  template <typename T>
+    requires requires { &Fields<T>::template visit<Writer, const T>; }
+  static json::value toJson(const std::vector<T>& values) {
+    json::array array;
+    for (const T& value : values) array.push_back(toJson(value));
+    return array;
   }
   template <typename T>
   static json::value toJson(const std::optional<T>& value) {
@@ -216,6 +333,11 @@ class Reader {
     fromJson(from, count, path);
     value = Seconds(count);
   }
+  void fromJson(const json::value& from, WallTime& value, const std::string& path) {
+    std::int64_t count = 0;
+    fromJson(from, count, path);
+    value = WallTime(std::chrono::milliseconds(count));
+  }
   void fromJson(const json::value& from, Bytes& value, const std::string& path) {
     std::int64_t count = 0;
     fromJson(from, count, path);
@@ -230,13 +352,14 @@ class Reader {
     if (text != "anonymous" && text != "function") wrong(path, "anonymous or function");
     value = text == "function" ? HttpAuth::Function : HttpAuth::Anonymous;
   }
-  void fromJson(const json::value& from, std::vector<std::string>& values,
-                const std::string& path) {
+  template <typename T>
+  void fromJson(const json::value& from, std::vector<T>& values, const std::string& path) {
     const json::array* array = from.if_array();
     if (array == nullptr) return wrong(path, "list");
     for (const json::value& element : *array) fromJson(element, values.emplace_back(), path);
   }
-  void fromJson(const json::value& from, std::map<std::string, std::string>& values,
+  template <typename T>
+  void fromJson(const json::value& from, std::map<std::string, T>& values,
                 const std::string& path) {
     const json::object* object = from.if_object();
     if (object == nullptr) return wrong(path, "object");
@@ -290,6 +413,20 @@ Result<T> decode(std::string_view text) {
   return value;
 }
 
+template <std::size_t Kind>
+Result<Resource> decodeKind(std::string_view text) {
+  auto value = decode<std::variant_alternative_t<Kind, Resource>>(text);
+  if (!value) return fail(value.error());
+  return Resource(std::move(*value));
+}
+
+template <std::size_t... Kinds>
+Result<Resource> decodeAs(std::size_t kind, std::string_view text, std::index_sequence<Kinds...>) {
+  using Decode = Result<Resource> (*)(std::string_view);
+  constexpr std::array<Decode, sizeof...(Kinds)> kDecoders{decodeKind<Kinds>...};
+  return kDecoders.at(kind)(text);
+}
+
 }  // namespace
 
 std::string encodeSpec(const FunctionSpec& spec) {
@@ -303,6 +440,18 @@ std::string encodeHttpTrigger(const HttpTriggerConfig& config) {
 }
 Result<HttpTriggerConfig> decodeHttpTrigger(std::string_view text) {
   return decode<HttpTriggerConfig>(text);
+}
+
+std::string encodeResource(const Resource& resource) {
+  return std::visit([](const auto& value) { return encode(value); }, resource);
+}
+Result<Resource> decodeResource(std::string_view kind, std::string_view text) {
+  const auto found = std::ranges::find(kResourceKinds, kind);
+  if (found == kResourceKinds.end()) {
+    return fail(ErrorKind::Invalid, fmt::format("stored JSON: unknown kind '{}'", kind));
+  }
+  return decodeAs(static_cast<std::size_t>(found - kResourceKinds.begin()), text,
+                  std::make_index_sequence<std::variant_size_v<Resource>>());
 }
 
 }  // namespace okibi::store

@@ -17,6 +17,23 @@ TEST(FunctionCodec, EverySpecComesBack) {
   }
 }
 
+TEST(FunctionCodec, EveryKindOfResourceComesBack) {
+  Random random(2);
+  for (int i = 0; i < 100; ++i) {
+    const auto resources = randomResources(random);
+    ASSERT_EQ(resources.size(), std::variant_size_v<Resource>);
+    for (std::size_t kind = 0; kind < resources.size(); ++kind) {
+      ASSERT_EQ(resources[kind].index(), kind);
+      const std::string text = encodeResource(resources[kind]);
+      const auto back = decodeResource(kResourceKinds[kind], text);
+      ASSERT_TRUE(back) << back.error().message;
+      ASSERT_EQ(*back, resources[kind]) << text;
+    }
+  }
+  EXPECT_FALSE(decodeResource("nothing", "{}"));
+  EXPECT_FALSE(decodeResource("cap", R"({"reserved":"1"})"));
+}
+
 TEST(FunctionCodec, TriggersComeBack) {
   for (const auto auth : {HttpAuth::Anonymous, HttpAuth::Function}) {
     const HttpTriggerConfig config{auth, {"GET", "POST"}, auth == HttpAuth::Function};

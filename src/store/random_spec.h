@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "model/function.h"
+#include "model/resource.h"
 
 namespace okibi::store {
 
@@ -80,6 +81,51 @@ inline Function randomFunction(Random& random, FunctionRef ref) {
   function.created = WallTime(std::chrono::milliseconds(random.between(0, 1LL << 42)));
   function.modified = WallTime(std::chrono::milliseconds(random.between(0, 1LL << 42)));
   return function;
+}
+
+inline WallTime randomTime(Random& random) {
+  return WallTime(std::chrono::milliseconds(random.between(0, 1LL << 42)));
+}
+
+inline std::optional<WallTime> maybeTime(Random& random) {
+  if (random.chance(0.5)) return std::nullopt;
+  return randomTime(random);
+}
+
+inline MinimumConfig randomMinimum(Random& random) {
+  MinimumConfig config;
+  config.scaling = random.chance(0.5);
+  config.minimum = static_cast<int>(random.between(0, 10'000));
+  config.alwaysCpu = random.chance(0.5);
+  config.alwaysGpu = random.chance(0.5);
+  config.onDemandScaling = random.chance(0.5);
+  for (auto n = random.between(0, 3); n > 0; --n) {
+    config.schedules.push_back({randomText(random), randomText(random), randomText(random),
+                                maybeTime(random), maybeTime(random),
+                                static_cast<int>(random.between(0, 9))});
+    config.tracking.push_back({randomText(random), randomText(random), randomText(random),
+                               maybeTime(random), maybeTime(random), random.between(0, 1'000'000),
+                               static_cast<int>(random.between(0, 9)),
+                               static_cast<int>(random.between(0, 9))});
+  }
+  return config;
+}
+
+// One of each kind, in order of Resource.
+inline std::vector<Resource> randomResources(Random& random) {
+  const auto text = [&] { return randomText(random); };
+  return {Version{randomSpec(random), text(), text(), randomTime(random)},
+          Alias{text(),
+                {{text(), random.between(0, 1'000'000)}},
+                text(),
+                randomTime(random),
+                randomTime(random)},
+          VersionCounter{random.between(0, 1 << 30)},
+          InvocationRestriction{random.chance(0.5), text(), randomTime(random)},
+          randomMinimum(random),
+          ConcurrencyCap{static_cast<int>(random.between(0, 300))},
+          AsyncConfig{static_cast<int>(random.between(0, 8)), Seconds(random.between(1, 604'800)),
+                      randomTime(random), randomTime(random)}};
 }
 
 }  // namespace okibi::store

@@ -115,7 +115,21 @@ CREATE TABLE settings (
 // When the first use of a row began; NULL where only the day is known.
 constexpr std::string_view kVersion2 = "ALTER TABLE usage ADD COLUMN first_use INTEGER";
 
-constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2}};
+// Everything configured around functions, one row each (model/resource.h); `function` is empty for
+// what belongs to the account.
+constexpr std::string_view kVersion3 = R"sql(
+CREATE TABLE resources (
+  account  TEXT NOT NULL REFERENCES accounts,
+  function TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  name     TEXT NOT NULL,
+  body     TEXT NOT NULL,
+  PRIMARY KEY (account, function, kind, name)
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
+                                 Migration{3, kVersion3}};
 
 }  // namespace
 

@@ -61,6 +61,19 @@ class SqliteStateStore : public seams::StateStore {
     return triggers_.remove(database_, function, name);
   }
 
+  Result<std::vector<StoredResource>> resources() override {
+    const Lock lock(mutex_);
+    return resources_.all(database_);
+  }
+  Result<void> putResource(const StoredResource& resource) override {
+    const Lock lock(mutex_);
+    return resources_.put(database_, resource);
+  }
+  Result<void> removeResource(const ResourceId& id, std::size_t kind) override {
+    const Lock lock(mutex_);
+    return resources_.remove(database_, id, kind);
+  }
+
   Result<seams::FoldPosition> foldPosition() override {
     const Lock lock(mutex_);
     return usage_.position(database_);
@@ -110,6 +123,7 @@ class SqliteStateStore : public seams::StateStore {
   AccountTable accounts_;
   FunctionTable functions_;
   TriggerTable triggers_;
+  ResourceTable resources_;
   UsageTable usage_;
 };
 

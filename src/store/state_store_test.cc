@@ -121,6 +121,30 @@ TEST_P(StateStoreTest, AccountsAndKeys) {
   EXPECT_TRUE(store_->accessKeys().value().empty());
 }
 
+TEST_P(StateStoreTest, ResourcesComeBackAndGoWithTheirFunction) {
+  addAccount();
+  addFunction("f");
+  addFunction("g");
+  Random random(9);
+  const auto values = randomResources(random);
+  for (const Resource& value : values) {
+    ASSERT_TRUE(store_->putResource({{{"acc", "f"}, "n"}, value}));
+    ASSERT_TRUE(store_->putResource({{{"acc", "g"}, "n"}, value}));
+  }
+  ASSERT_TRUE(store_->putResource({{{"acc", ""}, "of the account"}, values[0]}));
+  EXPECT_EQ(store_->putResource({{{"nobody", "f"}, "n"}, values[0]}).error().kind,
+            ErrorKind::NotFound);
+  ASSERT_TRUE(store_->removeResource({{"acc", "g"}, "n"}, 1));
+  EXPECT_EQ(store_->removeResource({{"acc", "g"}, "n"}, 1).error().kind, ErrorKind::NotFound);
+  reopen();
+  const auto all = store_->resources().value();
+  EXPECT_EQ(all.size(), values.size() * 2);
+  for (const StoredResource& one : all) EXPECT_EQ(one.value, values[one.value.index()]);
+  ASSERT_TRUE(store_->removeFunction({"acc", "f"}));
+  reopen();
+  EXPECT_EQ(store_->resources().value().size(), values.size());
+}
+
 TEST_P(StateStoreTest, EveryFieldOfAFunctionComesBack) {
   addAccount();
   Random random(5);

@@ -201,6 +201,7 @@ Result<void> FunctionTable::remove(Database& database, const FunctionRef& ref) {
   if (!transaction) return fail(transaction.error());
   if (auto ok = remove_.run(database, ref.account, ref.name); !ok) return ok;
   if (database.changes() == 0) return notThere("function", ref.name);
+  if (auto ok = removeResources_.run(database, ref.account, ref.name); !ok) return ok;
   if (auto ok = removeInvocations_.run(database, ref.account, ref.name); !ok) return ok;
   return transaction->commit();
 }
@@ -241,6 +242,37 @@ Result<void> TriggerTable::remove(Database& database, const FunctionRef& functio
                                   std::string_view name) {
   if (auto ok = remove_.run(database, function.account, function.name, name); !ok) return ok;
   if (database.changes() == 0) return notThere("trigger", name);
+  return {};
+}
+
+// ---- Resources
+// -----------------------------------------------------------------------------------
+
+Result<std::vector<StoredResource>> ResourceTable::all(Database& database) {
+  std::vector<StoredResource> found;
+  auto queried = all_.query(database, [&](const Statement& row) -> Result<void> {
+    auto value = decodeResource(row.text(2), row.text(4));
+    if (!value) return damaged(value.error(), row.text(2) + " " + row.text(3));
+    found.push_back({{{row.text(0), row.text(1)}, row.text(3)}, std::move(*value)});
+    return {};
+  });
+  return allOf(std::move(queried), std::move(found));
+}
+
+Result<void> ResourceTable::put(Database& database, const StoredResource& resource) {
+  const FunctionRef& owner = resource.id.owner;
+  return named(
+      put_.run(database, owner.account, owner.name, kResourceKinds.at(resource.value.index()),
+               resource.id.name, encodeResource(resource.value)),
+      "", "account " + owner.account);
+}
+
+Result<void> ResourceTable::remove(Database& database, const ResourceId& id, std::size_t kind) {
+  const std::string_view word = kResourceKinds.at(kind);
+  if (auto ok = remove_.run(database, id.owner.account, id.owner.name, word, id.name); !ok) {
+    return ok;
+  }
+  if (database.changes() == 0) return notThere(word, id.name);
   return {};
 }
 

@@ -70,6 +70,7 @@ class FunctionTable {
       "active_spec = excluded.active_spec, created = excluded.created, "
       "modified = excluded.modified"};
   Prepared remove_{"DELETE FROM functions WHERE account = ? AND name = ?"};
+  Prepared removeResources_{"DELETE FROM resources WHERE account = ? AND function = ?"};
   Prepared removeInvocations_{"DELETE FROM invocations WHERE account = ? AND function = ?"};
 };
 
@@ -91,6 +92,23 @@ class TriggerTable {
       "qualifier = excluded.qualifier, description = excluded.description, "
       "created = excluded.created, modified = excluded.modified"};
   Prepared remove_{"DELETE FROM triggers WHERE account = ? AND function = ? AND name = ?"};
+};
+
+class ResourceTable {
+ public:
+  Result<std::vector<StoredResource>> all(Database& database);
+  Result<void> put(Database& database, const StoredResource& resource);
+  Result<void> remove(Database& database, const ResourceId& id, std::size_t kind);
+
+ private:
+  Prepared all_{
+      "SELECT account, function, kind, name, body FROM resources "
+      "ORDER BY account, function, kind, name"};
+  Prepared put_{
+      "INSERT INTO resources (account, function, kind, name, body) VALUES (?, ?, ?, ?, ?) "
+      "ON CONFLICT (account, function, kind, name) DO UPDATE SET body = excluded.body"};
+  Prepared remove_{
+      "DELETE FROM resources WHERE account = ? AND function = ? AND kind = ? AND name = ?"};
 };
 
 class UsageTable {

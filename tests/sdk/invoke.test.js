@@ -1,0 +1,46 @@
+'use strict';
+// InvokeFunction, and who may call it.
+const test = require('node:test');
+const { assert, client, clientWith, deploy, failsWith, fc, invoke, remove } = require('./client');
+
+const name = 'sdk-echo';
+test.before(() => deploy(name, { gpuConfig: new fc.GPUConfig({ gpuType: 'fc.gpu.tesla.1',
+  gpuMemorySize: 1024 }) }));
+test.after(() => remove(name));
+
+test('invoke with log tail', async () => {
+  const reply = await invoke(name, 'hello', { headers: { xFcLogType: 'Tail' } });
+  assert.match(reply.headers['x-fc-request-id'], /^1-/);
+  assert.equal(reply.text, 'hello');
+  const tail = Buffer.from(reply.headers['x-fc-log-result'], 'base64').toString();
+  assert.match(tail, new RegExp(`FC Invoke Start RequestId: ${reply.headers['x-fc-request-id']}`));
+});
+
+test('thirty at once', async () => {
+  const replies = await Promise.all(Array.from({ length: 30 }, (_, i) => invoke(name, `n${i}`)));
+  const ids = new Set(replies.map((r) => r.headers['x-fc-request-id']));
+  assert.equal(ids.size, 30);
+});
+
+test('a wrong secret and an unknown key are told apart, and nothing is served', async () => {
+  const get = (c) => c.getFunction(name, new fc.GetFunctionRequest({}));
+  await failsWith(get(clientWith(process.env.OKIBI_KEY_ID, 'wrong')), 'SignatureNotMatch', 403);
+  await failsWith(get(clientWith('nobody', 'wrong')), 'InvalidAccessKeyID', 403);
+});
+
+test('an unknown function', async () => {
+  await failsWith(invoke('none', ''), 'FunctionNotFound', 404);
+});
+
+test('disabled, nobody calls it; enabled, everybody does', async () => {
+  const off = await client.disableFunctionInvocation(name, new fc.DisableFunctionInvocationRequest({
+    abortOngoingRequest: true, reason: 'maintenance' }));
+  assert.equal(off.body.success, true);
+  await failsWith(invoke(name, 'x'), 'AccessDenied', 403, /maintenance/);
+  const { body } = await client.getFunction(name, new fc.GetFunctionRequest({}));
+  assert.equal(body.invocationRestriction.disable, true);
+  assert.equal(body.invocationRestriction.reason, 'maintenance');
+  assert.equal((await client.enableFunctionInvocation(name)).body.success, true);
+  assert.equal((await invoke(name, 'again')).text, 'again');
+  await failsWith(client.enableFunctionInvocation('none'), 'FunctionNotFound', 404);
+});
