@@ -20,7 +20,7 @@ async function failsWith(promise, code, status, message = /./) {
   });
 }
 
-async function waitFor(condition, what, seconds = 30) {
+async function waitFor(condition, what, seconds = 120) {
   for (let i = 0; i < seconds * 10; ++i) {
     const value = await condition();
     if (value) return value;
