@@ -25,49 +25,49 @@ void expectStopped(Probe probe) {
   EXPECT_EQ(probe.value("status"), kOutOfMemory) << probe.output();
 }
 
-TEST(Route, linked) {
+TEST(Stopped, linked) {
   const Instance instance(kLimitMb);
   expectStopped(instance.startLinked({"linked", "fill", "16"}));
 }
 
-TEST(Route, dlsym) {
+TEST(Stopped, dlsym) {
   const Instance instance(kLimitMb);
   expectStopped(instance.start({"dlsym", "fill", "16"}));
 }
 
-TEST(Route, dlvsym) {
+TEST(Stopped, dlvsym) {
   const Instance instance(kLimitMb);
   expectStopped(instance.start({"dlvsym", "fill", "16"}));
 }
 
-TEST(Route, resolver) {
+TEST(Stopped, resolver) {
   const Instance instance(kLimitMb);
   expectStopped(instance.start({"resolver", "fill", "16"}));
   expectStopped(instance.start({"resolver1", "fill", "16"}));
 }
 
-TEST(Route, deepBind) {
+TEST(Stopped, deepBind) {
   const Instance instance(kLimitMb);
   expectStopped(instance.start({"deepbind", "fill", "16"}));
 }
 
-TEST(Route, newNamespace) {
+TEST(Stopped, newNamespace) {
   const Instance instance(kLimitMb);
   expectStopped(instance.start({"dlmopen", "fill", "16"}));
 }
 
-TEST(Route, staticBinary) {
+TEST(Stopped, staticBinary) {
   const Instance instance(kLimitMb);
   expectStopped(instance.startStatic({"dlsym", "fill", "16"}));
 }
 
 // No variable tells the shim anything, so none can be taken away.
-TEST(Route, cleanEnvironment) {
+TEST(Stopped, cleanEnvironment) {
   const Instance instance(kLimitMb);
   expectStopped(instance.startBare({"dlsym:" + instance.frontPath(), "fill", "16"}));
 }
 
-TEST(Route, child) {
+TEST(Stopped, child) {
   Instance instance(kLimitMb);
   Probe probe = instance.start({"dlsym", "child", "16"});
   EXPECT_EQ(probe.finish(), 0) << probe.output();
@@ -77,7 +77,7 @@ TEST(Route, child) {
   EXPECT_EQ(instance.usedMb(), 0);
 }
 
-TEST(Route, forkBeforeInit) {
+TEST(Stopped, forkBeforeInit) {
   Instance instance(kLimitMb);
   Probe probe = instance.start({"dlsym", "fork", "16"});
   EXPECT_EQ(probe.finish(), 0) << probe.output();
@@ -87,7 +87,7 @@ TEST(Route, forkBeforeInit) {
 
 // The driver is of no use to a child forked after cuInit; where one were, the child has its own
 // account and cannot give back what is its parent's.
-TEST(Route, forkAfterInit) {
+TEST(Stopped, forkAfterInit) {
   if (!onRealDriver()) {
     const Instance instance(kLimitMb, {"forkWorks=1"});
     Probe probe = instance.start({"dlsym", "forkinit", "16"});
@@ -102,7 +102,7 @@ TEST(Route, forkAfterInit) {
   EXPECT_EQ(probe.value("child-blocks"), 0) << probe.output();
 }
 
-TEST(Route, processRace) {
+TEST(Stopped, processRace) {
   for (int round = 0; round < 5; ++round) {
     const Instance instance(kLimitMb);
     std::vector<Probe> probes;
@@ -116,7 +116,7 @@ TEST(Route, processRace) {
   }
 }
 
-TEST(Route, threadRace) {
+TEST(Stopped, threadRace) {
   const Instance instance(kLimitMb);
   Probe probe = instance.start({"dlsym", "threads", "16", "16"});
   EXPECT_EQ(probe.finish(), 0) << probe.output();

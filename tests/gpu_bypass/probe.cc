@@ -1,6 +1,7 @@
 // A program that wants more GPU memory than it was given: bypass_probe ROUTE ACTION [ARGUMENT...].
 // Prints "name value" lines.
 //   fill MB              blocks of MB until refused, all kept: "blocks N", "status S"
+//   host MB              pinned host memory: "status S"
 //   hold MB              the same, then waits for the end of its standard input
 //   path NAME MB         the same through another kind of allocation (probe_paths.cc), then frees:
 //   "freed 0" info                 "total B", "free B", "device B" child MB, fork MB, forkinit MB
@@ -51,6 +52,13 @@ int info() {
   say("total %zu", total);
   say("free %zu", free);
   say("device %zu", device);
+  return 0;
+}
+
+int hostMemory(std::size_t bytes) {
+  void* pointer = nullptr;
+  say("status %d", call("cuMemHostAlloc", &pointer, bytes, 0u));
+  call("cuMemFreeHost", pointer);
   return 0;
 }
 
@@ -127,6 +135,7 @@ int run(int argc, char** argv) {
     _exit(0);
   }
   if (action == "hold") return hold(megabytes(argv[3]));
+  if (action == "host") return hostMemory(megabytes(argv[3]));
   if (action == "child") return inChild(argv, megabytes(argv[3]));
   if (action == "forkinit") return forkAfterInit(megabytes(argv[3]));
   if (action == "churn") return churn(std::strtoull(argv[3], nullptr, 10));
