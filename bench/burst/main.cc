@@ -242,7 +242,8 @@ Result<Totals> runOn(const Plan& plan, const std::filesystem::path& scratch) {
   auto daemon = DaemonProcess::start(
       plan.okibi, scratch / "state",
       {"--simulated-cards", fmt::format("fc.gpu.tesla.1={}", (plan.instances + 15) / 16 + 1),
-       "--queue-deadline-seconds", std::to_string(plan.deadlineSeconds)});
+       "--queue-deadline-seconds", std::to_string(plan.deadlineSeconds), "--layout-root",
+       scratch.string()});
   if (!daemon) return fail(std::move(daemon.error()));
   auto function = deploy(*daemon, layout);
   if (!function) return fail(std::move(function.error()));

@@ -93,6 +93,11 @@ net::Task<Result<Answer>> removeImage(const Call& call) {
 net::Task<Result<void>> pullImage(const Call& call, net::Exchange& exchange) {
   auto request = readPull(call.body);
   if (!request) co_return fail(request.error());
+  // An import reads files of this machine: the operator's account may, whose machine it is.
+  if (request->reference.starts_with("oci:") && call.account != call.conductor.settings().account) {
+    co_return fail(ErrorKind::Denied, "only the operator's account may import OCI layouts",
+                   "AccessDenied");
+  }
   net::Loop& loop = call.conductor.loop();
   auto pull = std::make_shared<Pull>(loop);
   loop.spawn(runPull(call.conductor.images(), std::move(*request), pull));

@@ -63,6 +63,8 @@ Outcome<void> showColdStarts(Context& context, const std::string& name);
 struct PullOptions {
   std::string reference, userName, password;
 };
+// Has the daemon fetch an image, showing how far it is; its JSON.
+Outcome<Json> fetchImage(Context& context, const PullOptions& options);
 Outcome<void> pullImage(Context& context, const PullOptions& options);
 Outcome<void> importImage(Context& context, const std::string& layout);
 Outcome<void> listImages(Context& context);

@@ -110,9 +110,23 @@ Outcome<Json> putTrigger(Context& context, const std::string& functionName,
   return done;
 }
 
+// An image in a local layout is imported first: a function may name only what was.
+Outcome<void> importLayout(Context& context, const FunctionPlan& plan) {
+  const auto container = plan.create.find("customContainerConfig");
+  if (container == plan.create.end()) return {};
+  const std::string image = text(container->value(), "image");
+  if (!image.starts_with("oci:")) return {};
+  Outcome<Json> there = fetchImage(context, {.reference = image, .userName = {}, .password = {}});
+  if (!there) return std::unexpected(there.error());
+  return {};
+}
+
 Outcome<Json> deployFunction(Context& context, const FunctionPlan& plan,
                              const DeployOptions& options) {
   for (const std::string& line : plan.notes) note(plan.name + ": note: " + line);
+  if (Outcome<void> imported = importLayout(context, plan); !imported) {
+    return std::unexpected(inFunction(imported.error(), plan.name));
+  }
   Outcome<Json> function = putFunction(context, plan);
   if (!function) return std::unexpected(inFunction(function.error(), plan.name));
   if (options.wait) function = waitUntilSettled(context, plan.name);

@@ -96,7 +96,7 @@ std::string joined(const boost::json::array& names) {
 
 }  // namespace
 
-Outcome<void> pullImage(Context& context, const PullOptions& options) {
+Outcome<Json> fetchImage(Context& context, const PullOptions& options) {
   JsonObject body{{"reference", options.reference}};
   if (!options.userName.empty()) {
     body["userName"] = options.userName;
@@ -106,8 +106,12 @@ Outcome<void> pullImage(Context& context, const PullOptions& options) {
   Outcome<void> streamed =
       context.client.lines(jsonRequest("POST", imagesPath(), "PullOkibiImage", body),
                            [&](std::string_view line) { progress.onLine(line); });
-  if (!streamed) return streamed;
-  Outcome<Json> image = progress.end();
+  if (!streamed) return std::unexpected(streamed.error());
+  return progress.end();
+}
+
+Outcome<void> pullImage(Context& context, const PullOptions& options) {
+  Outcome<Json> image = fetchImage(context, options);
   if (!image) return std::unexpected(image.error());
   if (context.asJson()) {
     printJson(JsonObject{{"image", *image}});

@@ -7,6 +7,7 @@
 // settle() puts it on the ledger (before the answer's last byte), end() frees the slot.
 
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +34,10 @@ struct Settings {
   std::string region = "local";
   planner::PlannerConfig planner;
   Duration queueDeadline = limits::kQueueDeadlineDefault;
+  Seconds listenTimeout = limits::kListenTimeout;  // start check: the port must accept within it
+  // Functions may name OCI layouts ("oci:/path") below these folders; any other must have been
+  // imported.
+  std::vector<std::filesystem::path> layoutRoots;
   std::vector<Card> cards;
   int cpus = 1;
   Bytes memory;
@@ -133,6 +138,9 @@ class Conductor : private seams::InstanceListener {
 
   // Deployment (conductor/deployment.cc)
   net::Task<void> deploy(FunctionRef ref, std::uint64_t revision);
+  Result<void> checkImageSource(const FunctionSpec& spec) const;
+  Result<seams::PreparedImage> findImported(const std::string& reference) const;
+  net::Task<Result<seams::PreparedImage>> makePresent(ContainerConfig container);
   void activate(const Function& function, seams::PreparedImage image);
   // One configuration that can be called: the newest, or a version.
   struct Target {

@@ -1,6 +1,8 @@
 // Deployment: from a wanted configuration to a revision that serves. The image is made present
 // before anything else, so that no request ever waits for a registry.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -32,12 +34,65 @@ std::string randomId() {
   return fmt::format("{:016x}{:016x}", systemRandomBits(), systemRandomBits());
 }
 
+// The folder of "oci:/path/to/layout:ref"; empty: the image comes from a registry.
+std::filesystem::path layoutOf(std::string_view reference) {
+  constexpr std::string_view kScheme = "oci:";
+  if (!reference.starts_with(kScheme)) return {};
+  reference.remove_prefix(kScheme.size());
+  const std::size_t colon = reference.rfind(':'), slash = reference.rfind('/');
+  const bool named =
+      colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash);
+  return reference.substr(0, named ? colon : reference.size());
+}
+
+// By where the path really leads, so that neither ".." nor a link gets out of a root.
+bool isBelow(const std::filesystem::path& folder, const std::vector<std::filesystem::path>& roots) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(folder, error);
+  if (error) return false;
+  return std::ranges::any_of(roots, [&](const std::filesystem::path& root) {
+    const auto base = std::filesystem::weakly_canonical(root, error) / "";
+    return !error && (real / "").string().starts_with(base.string());
+  });
+}
+
 }  // namespace
+
+// A function's author names an image; which files of this machine may be read for it is the
+// operator's to say.
+Result<void> Conductor::checkImageSource(const FunctionSpec& spec) const {
+  const std::string& reference = spec.container.image;
+  const auto layout = layoutOf(reference);
+  if (layout.empty() || isBelow(layout, settings_.layoutRoots) || findImported(reference)) {
+    return {};
+  }
+  return fail(ErrorKind::Invalid,
+              fmt::format("customContainerConfig.image: '{}' is neither imported (okibi image "
+                          "import) nor below a folder of the configuration key images.layoutRoots",
+                          reference),
+              "InvalidArgument");
+}
+
+Result<seams::PreparedImage> Conductor::findImported(const std::string& reference) const {
+  for (seams::PreparedImage& image : images_.list()) {
+    if (image.reference == reference) return std::move(image);
+  }
+  return fail(ErrorKind::NotFound, fmt::format("image '{}' is not imported", reference));
+}
+
+net::Task<Result<seams::PreparedImage>> Conductor::makePresent(ContainerConfig container) {
+  const auto layout = layoutOf(container.image);
+  if (!layout.empty() && !isBelow(layout, settings_.layoutRoots)) {
+    co_return findImported(container.image);
+  }
+  co_return co_await images_.pull(container.image, container.registryAuth, [](const auto&) {});
+}
 
 Result<const Function*> Conductor::create(const std::string& account, FunctionSpec spec) {
   if (auto valid = validate(spec, {settings_.cpus, settings_.memory, settings_.cards}); !valid) {
     return fail(valid.error());
   }
+  if (auto allowed = checkImageSource(spec); !allowed) return fail(allowed.error());
   const FunctionRef ref{account, spec.name};
   if (catalog_.find(ref) != nullptr) {
     return fail(ErrorKind::AlreadyExists, fmt::format("function '{}' exists already", ref.name),
@@ -61,6 +116,7 @@ Result<const Function*> Conductor::update(const FunctionRef& ref, FunctionSpec s
   if (auto valid = validate(spec, {settings_.cpus, settings_.memory, settings_.cards}); !valid) {
     return fail(valid.error());
   }
+  if (auto allowed = checkImageSource(spec); !allowed) return fail(allowed.error());
   Function function = **found;
   ++function.revision;
   function.spec = std::move(spec);
@@ -90,8 +146,7 @@ Result<void> Conductor::remove(const FunctionRef& ref) {
 net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
   const Function* function = catalog_.find(ref);
   if (function == nullptr) co_return;
-  auto image = co_await images_.pull(function->spec.container.image,
-                                     function->spec.container.registryAuth, [](const auto&) {});
+  auto image = co_await makePresent(function->spec.container);
   function = catalog_.find(ref);
   // Deleted or changed again meanwhile: that change has a deployment of its own.
   if (function == nullptr || function->revision != revision) co_return;

@@ -130,7 +130,7 @@ net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::awaitListenin
   const int port = instance->revision->spec.container.port;
   const auto address = net::SocketAddress::loopback(static_cast<std::uint16_t>(port));
   const Instant start = loop_.now();
-  const Instant deadline = start + limits::kListenTimeout;
+  const Instant deadline = start + settings_.listenTimeout;
   Result<net::UniqueFd> fd = co_await runtime_.socket(instance->id);
   if (!fd) co_return fail(std::move(fd.error()));
   net::Socket socket(loop_, std::move(*fd));
@@ -141,11 +141,12 @@ net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::awaitListenin
     if (connected) co_return std::make_unique<net::HttpConnection>(loop_, std::move(socket));
     const Duration waited = loop_.now() - start;
     if (loop_.now() >= deadline) {
-      co_return fail(ErrorKind::TimedOut,
-                     fmt::format("Function instance health check failed on port {} in {} seconds. "
-                                 "Logs: {}",
-                                 port, limits::kListenTimeout.count(), lastLines(instance->output)),
-                     "FunctionNotStarted");
+      co_return fail(
+          ErrorKind::TimedOut,
+          fmt::format("Function instance health check failed on port {} in {} seconds. "
+                      "Logs: {}",
+                      port, settings_.listenTimeout.count(), lastLines(instance->output)),
+          "FunctionNotStarted");
     }
     co_await loop_.sleep(std::clamp(waited / 50, kFirstPause, kLongestPause));
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <fstream>
 #include <functional>
+#include <span>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -19,8 +20,14 @@ struct Key {
   std::function<void(Config&, const YAML::Node&)> set;
 };
 
-const std::array<Key, 12>& keys() {
-  static const std::array<Key, 12> kKeys{{
+std::vector<std::filesystem::path> folders(const YAML::Node& list) {
+  std::vector<std::filesystem::path> out;
+  for (const auto& one : list.as<std::vector<std::string>>()) out.emplace_back(one);
+  return out;
+}
+
+std::span<const Key> keys() {
+  static const auto kKeys = std::to_array<Key>({
       {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
       {"stateDir", [](Config& c, const YAML::Node& n) { c.stateDirectory = n.as<std::string>(); }},
       {"simulatedCards",
@@ -39,7 +46,10 @@ const std::array<Key, 12>& keys() {
        [](Config& c, const YAML::Node& n) { c.drainDeadline = Seconds(n.as<std::int64_t>()); }},
       {"logLevel", [](Config& c, const YAML::Node& n) { c.logLevel = n.as<std::string>(); }},
       {"launcher", [](Config& c, const YAML::Node& n) { c.launcher = n.as<std::string>(); }},
-  }};
+      {"startTimeoutSeconds",
+       [](Config& c, const YAML::Node& n) { c.startTimeout = Seconds(n.as<std::int64_t>()); }},
+      {"images.layoutRoots", [](Config& c, const YAML::Node& n) { c.layoutRoots = folders(n); }},
+  });
   return kKeys;
 }
 
@@ -51,11 +61,16 @@ std::string_view nearest(std::string_view name) {
   return best;
 }
 
-Result<void> applyNode(Config& config, const YAML::Node& root) {
+// `group` is "" at the top, then the key above and a point.
+Result<void> applyNode(Config& config, const YAML::Node& root, const std::string& group) {
   if (root.IsNull()) return {};
   if (!root.IsMap()) return fail(ErrorKind::Invalid, "configuration: is not a map of keys");
   for (const auto& entry : root) {
-    const std::string name = entry.first.as<std::string>();
+    const std::string name = group + entry.first.as<std::string>();
+    if (entry.second.IsMap()) {
+      if (auto applied = applyNode(config, entry.second, name + "."); !applied) return applied;
+      continue;
+    }
     const int line = entry.first.Mark().line + 1;
     const auto key = std::ranges::find(keys(), name, &Key::name);
     if (key == keys().end()) {
@@ -79,7 +94,7 @@ Result<void> applyNode(Config& config, const YAML::Node& root) {
 
 Result<void> applyYaml(Config& config, const std::string& text) {
   try {
-    return applyNode(config, YAML::Load(text));
+    return applyNode(config, YAML::Load(text), "");
   } catch (const YAML::Exception& error) {
     return fail(ErrorKind::Invalid, fmt::format("configuration: {}", error.what()));
   }
@@ -112,6 +127,15 @@ Result<void> validate(const Config& config) {
   if (config.cardTurns < 0 || config.cardTurns > kCardTurnsMax) {
     return fail(ErrorKind::Invalid,
                 fmt::format("cardTurns: {} is not in 0–{}", config.cardTurns, kCardTurnsMax));
+  }
+  if (config.startTimeout < Seconds(1) || config.startTimeout > Seconds(3600)) {
+    return fail(ErrorKind::Invalid, fmt::format("startTimeoutSeconds: {} is not in 1–3600",
+                                                config.startTimeout.count()));
+  }
+  for (const auto& root : config.layoutRoots) {
+    if (root.is_absolute()) continue;
+    return fail(ErrorKind::Invalid,
+                fmt::format("images.layoutRoots: '{}' is not an absolute path", root.string()));
   }
   if (config.drainDeadline < Seconds(0) || config.drainDeadline > limits::kTimeoutMax) {
     return fail(ErrorKind::Invalid,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/result.h"
@@ -29,7 +30,11 @@ struct Config {
   // cardTurns: instances that compute on one card at once, each in proportion to its slice; 0: all,
   // as the driver shares the card
   int cardTurns = 0;
-  Seconds drainDeadline{30};       // drainSeconds: 0–86400
+  Seconds drainDeadline{30};                      // drainSeconds: 0–86400
+  Seconds startTimeout = limits::kListenTimeout;  // startTimeoutSeconds: 1–3600, until it listens
+  // images.layoutRoots: folders below which functions may name OCI layouts; empty: imported ones
+  // only
+  std::vector<std::filesystem::path> layoutRoots;
   std::string logLevel = "info";   // logLevel: debug, info, warning, error
   std::filesystem::path launcher;  // launcher: okibi-launcher; empty: beside this binary
 };

@@ -14,6 +14,26 @@ TEST(Config, FileOverwritesDefaults) {
   EXPECT_TRUE(validate(config));
 }
 
+TEST(Config, GroupsOfKeys) {
+  Config config;
+  ASSERT_TRUE(
+      applyYaml(config, "images:\n  layoutRoots: [/srv/a, /srv/b]\nstartTimeoutSeconds: 5\n"));
+  EXPECT_EQ(config.layoutRoots.size(), 2u);
+  EXPECT_EQ(config.startTimeout, Seconds(5));
+  EXPECT_TRUE(validate(config));
+  EXPECT_NE(applyYaml(config, "images: {layoutRoot: [/a]}\n")
+                .error()
+                .message.find("did you mean 'images.layoutRoots'"),
+            std::string::npos);
+  EXPECT_FALSE(applyYaml(config, "images: {layoutRoots: /a}\n"));
+  config.layoutRoots = {"relative"};
+  EXPECT_EQ(validate(config).error().message,
+            "images.layoutRoots: 'relative' is not an absolute path");
+  config.layoutRoots.clear();
+  config.startTimeout = Seconds(0);
+  EXPECT_FALSE(validate(config));
+}
+
 TEST(Config, UnknownKeySuggestsTheNearest) {
   Config config;
   const auto applied = applyYaml(config, "region: x\nlissten: 127.0.0.1:9000\n");

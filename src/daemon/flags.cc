@@ -9,8 +9,9 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
                "okibi serve");
   std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher;
-  std::optional<std::int64_t> queue, drain;
+  std::optional<std::int64_t> queue, drain, start;
   std::optional<int> cardTurns;
+  std::vector<std::string> layoutRoots;
   bool noAuth = false;
   app.add_option("--config", file, "configuration file (YAML); flags override it");
   app.add_option("--listen", listen, "address (default 127.0.0.1:7070)");
@@ -24,6 +25,10 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--card-turns", cardTurns,
                  "instances that compute on one card at once, by their slices (default 0: all)");
   app.add_option("--drain-seconds", drain, "longest wait for requests at shutdown (default 30)");
+  app.add_option("--start-timeout-seconds", start,
+                 "longest wait until a container listens (default 120)");
+  app.add_option("--layout-root", layoutRoots,
+                 "folder below which functions may name OCI layouts; may be repeated");
   app.add_option("--log-level", level, "debug, info, warning or error");
   app.add_option("--launcher", launcher, "okibi-launcher (default: beside this program)");
   app.add_flag("--insecure-no-auth", noAuth, "accept unsigned requests; loopback only");
@@ -42,6 +47,8 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (!account.empty()) config.account = account;
   if (!region.empty()) config.region = region;
   if (queue) config.queueDeadline = Seconds(*queue);
+  if (start) config.startTimeout = Seconds(*start);
+  if (!layoutRoots.empty()) config.layoutRoots.assign(layoutRoots.begin(), layoutRoots.end());
   if (drain) config.drainDeadline = Seconds(*drain);
   if (cardTurns) config.cardTurns = *cardTurns;
   if (!level.empty()) config.logLevel = level;

@@ -86,6 +86,8 @@ conductor::Settings settingsOf(const Config& config, std::vector<Card> cards) {
   settings.account = config.account;
   settings.region = config.region;
   settings.queueDeadline = config.queueDeadline;
+  settings.listenTimeout = config.startTimeout;
+  settings.layoutRoots = config.layoutRoots;
   settings.planner.cardTurns = config.cardTurns;
   settings.cards = std::move(cards);
   settings.cpus = get_nprocs();
@@ -205,7 +207,7 @@ Result<void> run(const Config& config) {
       *loop, std::move(serverOptions),
       [&](net::Exchange& exchange) { return doors->serve(exchange); });
   auto address = server->listen(*net::SocketAddress::parse(config.listen));
-  if (!address) return fail(withContext(address.error(), "listen " + config.listen));
+  if (!address) return fail(address.error());
   // The port may have been the kernel's choice. Nothing is served before the loop runs.
   apiOptions.listenAddress = address->toString();
   api::Api api(conductor, verifier, apiOptions);

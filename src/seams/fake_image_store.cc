@@ -76,7 +76,8 @@ net::Task<Result<void>> FakeImageStore::remove(std::string digestOrReference,
     co_return fail(ErrorKind::NotFound, fmt::format("image '{}' is not here", digestOrReference));
   }
   if (std::ranges::find(inUse, named->first) != inUse.end()) {
-    co_return fail(ErrorKind::Unavailable, fmt::format("image '{}' is in use", digestOrReference));
+    co_return fail(ErrorKind::AlreadyExists,
+                   fmt::format("image '{}' is in use", digestOrReference));
   }
   present_.erase(named);
   co_return Result<void>();

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -68,9 +69,24 @@ class Held:
         self.socket.close()
 
 
+def make_layout(folder, name, *options):
+    """An OCI layout of what make_image.py is told; its reference."""
+    maker = Path(__file__).resolve().parents[2] / "examples/oci/make_image.py"
+    out = os.path.join(folder, name)
+    subprocess.run([sys.executable, maker, "--out", out, *options], check=True, stdout=subprocess.DEVNULL)
+    return f"oci:{out}:latest"
+
+
+def echo_layout(folder, program):
+    script = Path(__file__).resolve().parents[2] / "examples/echo/build_image.sh"
+    subprocess.run(["bash", script, folder + "/echo", program], check=True, stdout=subprocess.DEVNULL)
+    return f"oci:{folder}/echo:latest"
+
+
 class Daemon:
     def __init__(self, okibi, image, *flags):
         self.okibi, self.image, self.flags = okibi, image, flags
+        self.environment = None  # None: this process's
         self.directory = tempfile.TemporaryDirectory(prefix="okibi-e2e-")
         self.state = Path(self.directory.name) / "state"
         self.port = free_port()
@@ -80,7 +96,9 @@ class Daemon:
         with open(Path(self.directory.name) / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.okibi, "serve", "--listen", f"127.0.0.1:{self.port}", "--state-dir",
-                 self.state, "--insecure-no-auth", *self.flags], stdout=log, stderr=log)
+                 self.state, "--insecure-no-auth", "--layout-root",
+                 os.path.dirname(self.image.removeprefix("oci:")), *self.flags],
+                stdout=log, stderr=log, env=self.environment)
         wait_for(self._answers, 60, "the daemon's first answer")
         return self
 

@@ -24,7 +24,7 @@ cp "$root"/tests/sdk/{package.json,package-lock.json,*.js} "$modules/"
 OKIBI_IMAGE=oci:$work/echo:latest
 
 "$build/okibi" serve --listen 127.0.0.1:0 --state-dir "$work/state" --queue-deadline-seconds 5 \
-  --simulated-cards fc.gpu.tesla.1=2 >"$work/out" 2>"$work/err" &
+  --simulated-cards fc.gpu.tesla.1=2 --layout-root "$work" >"$work/out" 2>"$work/err" &
 daemon=$!
 for _ in $(seq 600); do
   grep -q 'listening on' "$work/out" && break

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The real daemon from outside: e2e_test.py OKIBI ECHO_BINARY [unittest arguments].
+"""The real daemon from outside: calls_test.py OKIBI ECHO_BINARY [unittest arguments].
 
 Every test states what a user would see. Nothing here asserts a time.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import API, Daemon, Held, free_port, sandbox_processes, wait_for, wait_until_gone  # noqa: E402
+from daemon import (API, Daemon, Held, echo_layout, free_port, sandbox_processes, wait_for,  # noqa: E402
+                    wait_until_gone)
 
 OKIBI, ECHO = sys.argv[1], sys.argv[2]
 GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
@@ -31,9 +32,7 @@ def checked(path):
 def setUpModule():
     global work, daemon, image
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-image-")
-    script = Path(__file__).resolve().parents[2] / "examples/echo/build_image.sh"
-    subprocess.run(["bash", script, work.name + "/echo", ECHO], check=True, stdout=subprocess.DEVNULL)
-    image = f"oci:{work.name}/echo:latest"
+    image = echo_layout(work.name, ECHO)
     daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=3",
                     "--queue-deadline-seconds", "2").start()
 
@@ -277,6 +276,6 @@ class Deaths(unittest.TestCase):
 
 if __name__ == "__main__":
     if os.geteuid() != 0:
-        print("e2e: sandboxes need root")
+        print("calls_test: sandboxes need root")
         sys.exit(77)
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
