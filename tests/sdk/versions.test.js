@@ -100,7 +100,7 @@ test('during an update calls go to the old configuration, running ones finish', 
   assert.equal((await slow).status, 200);
   assert.equal((await fetchRaw('GET', trigger.httpTrigger.urlInternet)).status, 404);
   await client.updateFunction(name, new fc.UpdateFunctionRequest({ body: new fc.UpdateFunctionInput({
-    customContainerConfig: new fc.CustomContainerConfig({ image: 'oci:/nowhere:latest' }) }) }));
+    customContainerConfig: new fc.CustomContainerConfig({ image: process.env.OKIBI_IMAGE.replace('/echo:', '/nowhere:') }) }) }));
   assert.equal((await invoke(name, 'still')).text, 'still');
   await new Promise((done) => setTimeout(done, 500));
   const { body } = await client.getFunction(name, new fc.GetFunctionRequest({}));
