@@ -6,6 +6,7 @@
 #include <string>
 
 #include "auth/verifier.h"
+#include "conductor/accounts.h"
 #include "conductor/conductor.h"
 #include "net/exchange.h"
 #include "net/http.h"
@@ -23,8 +24,12 @@ struct ApiOptions {
 
 class Api {
  public:
-  Api(conductor::Conductor& conductor, auth::Verifier& verifier, ApiOptions options)
-      : conductor_(conductor), verifier_(verifier), options_(std::move(options)) {}
+  Api(conductor::Conductor& conductor, conductor::Accounts& accounts, auth::Verifier& verifier,
+      ApiOptions options)
+      : conductor_(conductor),
+        accounts_(accounts),
+        verifier_(verifier),
+        options_(std::move(options)) {}
 
   // Whether `head` is the API's: below /2023-03-30/ or /okibi/v1/, but not an invocation, which is
   // the gateway's.
@@ -38,6 +43,7 @@ class Api {
   Result<auth::Caller> authenticate(const net::RequestHead& head) const;
 
   conductor::Conductor& conductor_;
+  conductor::Accounts& accounts_;
   auth::Verifier& verifier_;
   ApiOptions options_;
 };

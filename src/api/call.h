@@ -10,6 +10,7 @@
 
 #include <boost/json.hpp>
 
+#include "conductor/accounts.h"
 #include "conductor/conductor.h"
 #include "net/exchange.h"
 
@@ -17,6 +18,7 @@ namespace okibi::api {
 
 struct Call {
   conductor::Conductor& conductor;
+  conductor::Accounts& accounts;
   std::string account;
   std::string requestId;
   std::string method;
@@ -71,6 +73,8 @@ Result<Answer> serveInvocationSwitch(const Call& call);  // functions/{fn}/invok
 Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
 Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
 net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images
+// okibi/v1/accounts[/{account}/keys[/{key}]]
+Result<Answer> serveAccounts(const Call& call);
 Result<Answer> listImages(const Call& call);
 net::Task<Result<Answer>> removeImage(const Call& call);
 // Streams; answers by itself.

@@ -32,6 +32,10 @@ inline constexpr std::chrono::seconds kHookTimeoutDefault{3};
 inline constexpr std::chrono::seconds kListenTimeout{120};  // start check: the port must accept
 inline constexpr int kTriggersPerFunction = 50;
 
+// Accounts
+inline constexpr std::size_t kAccounts = 1000;
+inline constexpr std::size_t kKeysPerAccount = 10;
+
 // Instances
 inline constexpr Duration kFreezeAfterIdle = std::chrono::seconds(1);
 inline constexpr int kCardQuota = 30;       // GPU instances per account and region

@@ -29,6 +29,7 @@ struct CommandLine {
   InvokeOptions invoke;
   LogsOptions logs;
   PullOptions pull;
+  KeyOptions key;
   EstimateOptions estimate;
   LoginOptions login;
   // One of the two is set: with a daemon, or without.
@@ -132,6 +133,28 @@ void addImageCommands(App& app, CommandLine& l) {
   add(*image, l, "rm", "Remove an image", [&l](Context& c) { return removeImage(c, l.name); })
       ->add_option("reference", l.name, "The image")
       ->required();
+}
+
+void addAccountCommands(App& app, CommandLine& l) {
+  App* account = app.add_subcommand("account", "Accounts that may call the daemon");
+  account->require_subcommand(1);
+  add(*account, l, "ls", "List the accounts", listAccounts);
+  add(*account, l, "create", "Make an account with its first access key (administrator only)",
+      [&l](Context& c) { return createAccount(c, l.name); })
+      ->add_option("account", l.name, "Its id; without one, sixteen digits");
+
+  App* key = app.add_subcommand("key", "Access keys");
+  key->require_subcommand(1);
+  App* ls = add(*key, l, "ls", "List access keys", [&l](Context& c) { return listKeys(c, l.key); });
+  App* create = add(*key, l, "create", "Make another access key",
+                    [&l](Context& c) { return createKey(c, l.key); });
+  App* rm = add(*key, l, "rm", "Revoke an access key at once",
+                [&l](Context& c) { return removeKey(c, l.key); });
+  rm->add_option("key", l.key.key, "Its id")->required();
+  for (App* command : {ls, create, rm}) {
+    command->add_option("--account", l.key.account, "Another account's (administrator only)");
+  }
+  add(*key, l, "rotate", "Replace the stored access key by a new one", rotateKey);
 }
 
 void addOtherCommands(App& app, CommandLine& l) {
@@ -246,6 +269,7 @@ void configure(App& app, CommandLine& line) {
   addFunctionCommands(app, line);
   addWatchCommands(app, line);
   addImageCommands(app, line);
+  addAccountCommands(app, line);
   addOtherCommands(app, line);
   for (App* command : app.get_subcommands([](const App*) { return true; })) {
     command->group("Commands");

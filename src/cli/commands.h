@@ -70,6 +70,18 @@ Outcome<void> importImage(Context& context, const std::string& layout);
 Outcome<void> listImages(Context& context);
 Outcome<void> removeImage(Context& context, const std::string& reference);
 
+Outcome<void> listAccounts(Context& context);
+// Empty: the daemon gives it an id.
+Outcome<void> createAccount(Context& context, const std::string& account);
+struct KeyOptions {
+  std::string account, key;  // account empty: the caller's own
+};
+Outcome<void> listKeys(Context& context, const KeyOptions& options);
+Outcome<void> createKey(Context& context, const KeyOptions& options);
+Outcome<void> removeKey(Context& context, const KeyOptions& options);
+// Replaces the stored key by a new one.
+Outcome<void> rotateKey(Context& context);
+
 struct EstimateOptions {
   std::string callsPerDay, seconds, gpu, gpuType, pricesFile;
 };

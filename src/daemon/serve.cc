@@ -35,19 +35,17 @@ Result<ledger::PriceBook> readPrices(const std::filesystem::path& file) {
   return ledger::parsePriceBook(text.str());
 }
 
-// At the very first start the account and its key are made, and the secret is shown this once.
-Result<void> ensureFirstKey(seams::StateStore& store, const Config& config) {
-  auto keys = store.accessKeys();
-  if (!keys) return fail(keys.error());
-  if (!keys->empty()) return {};
+// At the very first start the administrator's account and key are made, and the secret is shown
+// this once.
+Result<void> ensureFirstKey(conductor::Accounts& accounts) {
+  const std::string& account = accounts.administrator();
+  if (!accounts.keysOf(account).empty()) return {};
   const WallTime now = conductor::wallNow();
-  auto accounts = store.accounts();
-  if (!accounts) return fail(accounts.error());
-  if (accounts->empty()) {
-    if (auto added = store.addAccount({config.account, now}); !added) return added;
+  if (!accounts.exists(account)) {
+    if (auto added = accounts.add(account, now); !added) return added;
   }
-  const auth::AccessKey key = auth::makeAccessKey(config.account, auth::systemRandom());
-  if (auto added = store.addAccessKey({key.account, key.id, key.secret, now}); !added) return added;
+  const auth::AccessKey key = auth::makeAccessKey(account, auth::systemRandom());
+  if (auto added = accounts.addKey({key.account, key.id, key.secret, now}); !added) return added;
   fmt::print(
       "Access key, shown this once:\n  Account ID:        {}\n  Access key ID:     {}\n"
       "  Access key secret: {}\n",
@@ -56,16 +54,11 @@ Result<void> ensureFirstKey(seams::StateStore& store, const Config& config) {
   return {};
 }
 
-auth::KeyLookup keyLookup(seams::StateStore& store) {
-  // Keys change only at start: they are looked up in a copy, not in the database, per request.
-  std::map<std::string, auth::AccessKey, std::less<>> keys;
-  if (auto stored = store.accessKeys()) {
-    for (const auto& key : *stored) keys[key.id] = {key.id, key.secret, key.account};
-  }
-  return [keys = std::move(keys)](std::string_view id) -> std::optional<auth::AccessKey> {
-    const auto found = keys.find(id);
-    if (found == keys.end()) return std::nullopt;
-    return found->second;
+auth::KeyLookup keyLookup(const conductor::Accounts& accounts) {
+  return [&accounts](std::string_view id) -> std::optional<auth::AccessKey> {
+    const seams::StoredAccessKey* found = accounts.key(id);
+    if (!found) return std::nullopt;
+    return auth::AccessKey{found->id, found->secret, found->account};
   };
 }
 
@@ -178,7 +171,9 @@ Result<void> run(const Config& config) {
   if (!launcher) return fail(withContext(launcher.error(), "okibi-launcher"));
   auto store = store::openStateStore(directory->databaseFile());
   if (!store) return fail(store.error());
-  if (auto ok = ensureFirstKey(**store, config); !ok) return ok;
+  conductor::Accounts accounts(**store, config.account);
+  if (auto loaded = accounts.load(); !loaded) return loaded;
+  if (auto ok = ensureFirstKey(accounts); !ok) return ok;
   auto loop = std::make_unique<net::Loop>();
   auto accounting = conductor::Accounting::open(*loop, directory->ledgerDirectory(), **store,
                                                 std::move(*prices), conductor::wallNow());
@@ -194,7 +189,7 @@ Result<void> run(const Config& config) {
   auto owned = std::make_unique<conductor::Conductor>(*loop, settingsOf(config, std::move(*cards)),
                                                       catalog, **accounting, **images, runtime);
   conductor::Conductor& conductor = *owned;
-  auth::Verifier verifier(keyLookup(**store));
+  auth::Verifier verifier(keyLookup(accounts));
   const bool open = config.authentication == Authentication::None;
   gateway::Gateway gateway(conductor, verifier,
                            {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, "/tmp"});
@@ -210,7 +205,7 @@ Result<void> run(const Config& config) {
   if (!address) return fail(address.error());
   // The port may have been the kernel's choice. Nothing is served before the loop runs.
   apiOptions.listenAddress = address->toString();
-  api::Api api(conductor, verifier, apiOptions);
+  api::Api api(conductor, accounts, verifier, apiOptions);
   doors.emplace(gateway, api, config.authentication);
   fmt::print("listening on {}\n", address->toString());
   std::fflush(stdout);
