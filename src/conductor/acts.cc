@@ -89,6 +89,18 @@ void Conductor::Acts::operator()(planner::Thaw command) const {
   c.loop_.spawn(c.runtime_.stop(command.instance, Duration::zero()));
 }
 
+// No runtime gives device memory back yet, so the planner has no host memory to park in; should it
+// ask, it hears that it cannot be done.
+void Conductor::Acts::operator()(planner::Park command) const {
+  c.step(planner::InstanceParkFailed{
+      command.instance, {ErrorKind::Unavailable, "this runtime does not park instances", {}}});
+}
+
+void Conductor::Acts::operator()(planner::Wake command) const {
+  c.step(planner::InstanceGone{
+      command.instance, {ErrorKind::Unavailable, "this runtime does not wake instances", {}}});
+}
+
 void Conductor::Acts::operator()(planner::WakeAt command) const {
   c.timer_.schedule(command.time, [conductor = &c] { conductor->step(planner::TimerFired{}); });
 }

@@ -15,6 +15,8 @@ struct Conductor::Acts {
   void operator()(planner::StopInstance command) const;
   void operator()(planner::Freeze command) const;
   void operator()(planner::Thaw command) const;
+  void operator()(planner::Park command) const;
+  void operator()(planner::Wake command) const;
   void operator()(planner::WakeAt command) const;
 };
 

@@ -138,6 +138,7 @@ Result<void> Conductor::settle(Invocation& invocation, const Ending& ending) {
       record.start = ledger::StartKind::Warm;
       break;
     case planner::Warmth::Thawed:
+    case planner::Warmth::Woken:
       record.start = ledger::StartKind::Woken;
       break;
     case planner::Warmth::Cold:

@@ -13,8 +13,8 @@
 
 namespace okibi::planner {
 
-// What the request met. Cold: it waited for an instance to start.
-enum class Warmth { Warm, Thawed, Cold };
+// What the request met. Woken: it waited for a parked instance to wake. Cold: for one to start.
+enum class Warmth { Warm, Thawed, Woken, Cold };
 
 // Hand the request to the instance. A Thaw of it, when needed, comes before.
 struct Dispatch {
@@ -51,6 +51,7 @@ struct StartInstance {
   FunctionKey function;
   std::optional<Slice> slice;  // nullopt: a CPU function
   std::string reason;          // "no instance"; "all 2 instances full"; …
+  bool ahead = false;          // for a request that is expected; none waits
 };
 
 enum class PreStop { Run, Skip };  // Skip: it never became ready, is broken, or lost its card
@@ -62,6 +63,7 @@ enum class StopReason {
   StartFailed,       // the start failed; remove what is left
   Broken,            // it broke a connection
   RequestAbandoned,  // AfterAbandon::ReplaceInstance
+  ParkFailed,        // its GPU memory could not be given back
   CardLost,
   Drain,  // the daemon shuts down
 };
@@ -85,12 +87,24 @@ struct Thaw {
   InstanceId instance;
 };
 
+// Give the GPU memory of an idle instance back and keep its process in host memory (never frozen: a
+// Thaw precedes). InstanceParked or InstanceParkFailed is owed. The slice is held until then.
+struct Park {
+  InstanceId instance;
+};
+// The opposite, on any card of the same type. InstanceWoken is owed; a wake that fails ends the
+// instance (InstanceGone). The slice is held from now on.
+struct Wake {
+  InstanceId instance;
+  Slice slice;
+};
+
 // Send TimerFired at this time. Each WakeAt replaces the one before: there is one timer.
 struct WakeAt {
   Instant time;
 };
 
-using Command =
-    std::variant<Dispatch, Refuse, Abort, StartInstance, StopInstance, Freeze, Thaw, WakeAt>;
+using Command = std::variant<Dispatch, Refuse, Abort, StartInstance, StopInstance, Freeze, Thaw,
+                             Park, Wake, WakeAt>;
 
 }  // namespace okibi::planner

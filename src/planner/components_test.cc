@@ -95,11 +95,12 @@ TEST(WaitingLine, OldestFirstAndSmallerOnlyWhenAsked) {
 TEST(KeepAlive, FreezesThenReleases) {
   const Instant idle{};
   const KeepAliveRule rule{10s, 1s};
-  EXPECT_EQ(nextIdleStep(rule, idle, Cpu::Running), (IdleStep{idle + 1s, IdleAction::Freeze}));
-  EXPECT_EQ(nextIdleStep(rule, idle, Cpu::Stopped), (IdleStep{idle + 10s, IdleAction::Release}));
+  EXPECT_EQ(nextIdleStep(rule, idle, Hold::Running), (IdleStep{idle + 1s, IdleAction::Freeze}));
+  EXPECT_EQ(nextIdleStep(rule, idle, Hold::Frozen), (IdleStep{idle + 10s, IdleAction::Release}));
   // A freeze that would not come before the release is not made.
-  EXPECT_EQ(nextIdleStep({1s, 1s}, idle, Cpu::Running), (IdleStep{idle + 1s, IdleAction::Release}));
-  EXPECT_EQ(nextIdleStep({10s, std::nullopt}, idle, Cpu::Running),
+  EXPECT_EQ(nextIdleStep({1s, 1s, std::nullopt}, idle, Hold::Running),
+            (IdleStep{idle + 1s, IdleAction::Release}));
+  EXPECT_EQ(nextIdleStep({10s, std::nullopt, std::nullopt}, idle, Hold::Running),
             (IdleStep{idle + 10s, IdleAction::Release}));
 }
 

@@ -4,7 +4,9 @@
 // instance and what follows from them), invariants.cc and views.cc.
 
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -43,6 +45,9 @@ class Planner::Core {
   void on(const InstanceStartFailed& event);
   void on(const InstanceGone& event);
   void on(const InstanceHealthChanged& event);
+  void on(const InstanceParked& event);
+  void on(const InstanceParkFailed& event);
+  void on(const InstanceWoken& event);
   void on(const CardAdded& event);
   void on(const CardLost& event);
   void on(const TimerFired& event);
@@ -91,9 +96,9 @@ class Planner::Core {
 
   // scale_out.cc
   // Brings the function to rest after a change: fills instances that have room (what a `fresh` one
-  // gets was cold), refuses who may wait no longer, withdraws what is not needed, joins the line
-  // for what is. Every event ends in it for the functions it touched.
-  void settle(Function& function, const Instance* fresh = nullptr);
+  // gets was cold or woken), refuses who may wait no longer, withdraws what is not needed, joins
+  // the line for what is. Every event ends in it for the functions it touched.
+  void settle(Function& function, const Instance* fresh = nullptr, Warmth warmth = Warmth::Cold);
   // Instances the function should start now.
   int wanted(const Function& function) const;
   WaitingLine& lineFor(const Function& function, Shortage shortage);
@@ -121,21 +126,35 @@ class Planner::Core {
   // The one place that moves an instance: asserts that the move is legal and keeps all counts.
   void move(Instance& instance, InstanceState to);
   void book(Instance& instance, InstanceState from, InstanceState to);
-  void takeBooked(Instance& instance);
-  void giveBack(Instance& instance, InstanceState from);
+  bool bookCard(Instance& instance, InstanceState from, InstanceState to);
   void updateServing(Instance& instance);
+  void updateParked(Instance& instance);
   void updateLoad(Instance& instance);
   // Ends the instance as its state allows: withdrawn, stopped, or drained when it is busy.
   void release(Instance& instance, StopReason reason, std::string detail = {});
   void stop(Instance& instance, StopReason reason, std::string detail);
   void forget(Instance& instance);
+  // One that waits for what it was promised is not needed any more.
+  void withdraw(Instance& instance);
   // After an instance of it has failed to start: refuses the oldest requests without another
   // instance coming, as many as that one would have served (all of them, when starts keep failing).
   void startFailed(Function& function, const Error& error);
+  static Hold holdOf(const Instance& instance);
   void armIdleTimer(Instance& instance);
   void disarmIdleTimer(Instance& instance);
   void releaseIfShuttingDown(Instance& instance);
   void onIdleTimer(Instance& instance);
+
+  // parking.cc
+  // False: it stays as it is, there is no host memory for it now.
+  bool park(Instance& instance);
+  bool makeHostMemory(const Instance& instance);
+  void releaseHostMemory(Instance& instance);
+  // Takes an idle instance off its card: parked if it can be, else ended; a busy one is drained.
+  void vacate(Instance& instance, const std::string& detail);
+  // Brings a parked instance back: now, or as soon as the card has room.
+  void recall(Instance& instance, CardBook& card);
+  void preferWake(Function& function);
 
   // invariants.cc
   void checkFunctions(std::size_t inFlight) const;
@@ -153,6 +172,9 @@ class Planner::Core {
     commands_->emplace_back(std::move(command));
   }
 
+  // An instance that found no host memory to be parked in asks again after this time.
+  static constexpr Duration kParkRetry = std::chrono::seconds(1);
+
   const PlannerConfig config_;
 
   // Of the step in progress
@@ -169,8 +191,12 @@ class Planner::Core {
   std::unordered_map<InvocationId, Request> requests_;   // never iterated in decisions
   std::map<InstanceId, Instance> instances_;
   TimerSet deadlines_, timers_;
-  WaitingLine runtimeLine_;      // functions that wait for the runtime
-  std::optional<Instant> wake_;  // the last WakeAt, until it has passed
+  Bytes hostHeld_, hostLeaving_;  // host memory of parked instances; of those: being stopped
+  std::set<std::tuple<double, std::uint64_t, Instance*>>
+      parkedByWorth_;                 // decided by the first two
+  const Instance* spared_ = nullptr;  // parked, and about to be recalled
+  WaitingLine runtimeLine_;           // functions that wait for the runtime
+  std::optional<Instant> wake_;       // the last WakeAt, until it has passed
   std::uint64_t lastInstance_ = 0, lastArrival_ = 0, lastIdle_ = 0;
   bool draining_ = false;
   bool runtimeDown_ = false;

@@ -9,6 +9,8 @@
 //     once;
 //   - for every Dispatch exactly one InvocationEnded or InvocationCancelled, unless an Abort for it
 //     came first;
+//   - for every Park one InstanceParked or InstanceParkFailed, for every Wake one InstanceWoken,
+//     unless the instance is stopped or gone before;
 //   - starts end: InstanceReady, InstanceStartFailed or InstanceGone within the start limits.
 
 #include <optional>
@@ -87,6 +89,18 @@ struct InstanceHealthChanged {
   Health health = Health::Unhealthy;
 };
 
+struct InstanceParked {  // its GPU memory is given back
+  InstanceId instance;
+};
+// It could not be parked; it still holds its slice. The planner orders it stopped.
+struct InstanceParkFailed {
+  InstanceId instance;
+  Error error;
+};
+struct InstanceWoken {  // it is on the card again and takes requests
+  InstanceId instance;
+};
+
 struct CardAdded {
   Card card;
 };
@@ -110,7 +124,8 @@ struct RuntimeRestored {};
 
 using Event = std::variant<FunctionAdded, FunctionRetired, InvocationArrived, InvocationEnded,
                            InvocationCancelled, InstanceStarted, InstanceReady, InstanceStartFailed,
-                           InstanceGone, InstanceHealthChanged, CardAdded, CardLost, TimerFired,
-                           DrainStarted, RuntimeLost, RuntimeRestored>;
+                           InstanceGone, InstanceHealthChanged, InstanceParked, InstanceParkFailed,
+                           InstanceWoken, CardAdded, CardLost, TimerFired, DrainStarted,
+                           RuntimeLost, RuntimeRestored>;
 
 }  // namespace okibi::planner

@@ -25,7 +25,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
   function.key = plan.key;
   function.name = plan.name;
   function.account = &account->second;
-  function.keepAlive = {plan.idleTimeout, plan.freezeAfter};
+  function.keepAlive = {plan.idleTimeout, plan.freezeAfter, plan.parkAfter};
   function.concurrency = plan.concurrency;
   function.afterAbandon = plan.afterAbandon;
   if (plan.gpu) {
@@ -164,7 +164,7 @@ void Planner::Core::on(const InstanceGone& event) {
   OKIBI_CHECK(instance->state != InstanceState::Placing, "instance {} was never started",
               event.instance.value());
   Function& function = *instance->function;
-  const bool wasStarting = instance->starting();
+  const bool wasStarting = instance->starting();  // not: waking; then a start takes its place
   const CardId card = instance->card ? instance->card->id : CardId();
   abortAll(*instance, event.error);
   forget(*instance);
@@ -195,7 +195,11 @@ void Planner::Core::on(const CardLost& event) {
   for (InstanceId id : residents) {
     Instance& instance = instances_.at(id);
     touched.insert(instance.function->key);
-    release(instance, StopReason::CardLost);
+    if (instance.state == InstanceState::Recalled) {
+      withdraw(instance);
+    } else {
+      release(instance, StopReason::CardLost);
+    }
   }
   for (FunctionKey key : touched) settle(functions_.at(key));
 }
@@ -205,8 +209,10 @@ void Planner::Core::on(const TimerFired&) {}  // every step runs the timers
 void Planner::Core::on(const DrainStarted&) {
   draining_ = true;
   for (auto& [id, instance] : instances_) {
-    const bool unneeded = instance.starting() && instance.function->pool->queue.empty();
-    if (unneeded || instance.isIdle()) release(instance, StopReason::Drain);
+    const bool coming = instance.starting() || instance.state == InstanceState::Waking;
+    const bool unneeded = coming && instance.function->pool->queue.empty();
+    const bool parked = instance.state == InstanceState::Parked;
+    if (unneeded || parked || instance.isIdle()) release(instance, StopReason::Drain);
   }
 }
 

@@ -68,6 +68,8 @@ std::string_view toString(StopReason reason) {
       return "broken";
     case StopReason::RequestAbandoned:
       return "request abandoned";
+    case StopReason::ParkFailed:
+      return "park failed";
     case StopReason::CardLost:
       return "card lost";
     case StopReason::Drain:
@@ -100,6 +102,7 @@ std::string startReason(const Function& function) {
   } else if (const int coming = pool.starting() + pool.placing(); coming > 0) {
     reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
   }
+  if (pool.parkedOrParking() > 0) reason += fmt::format("; {} parked", pool.parkedOrParking());
   if (pool.shortage == Shortage::None) return reason;
   return fmt::format("{}; waited: {}", reason, waitedText(pool.shortage, function));
 }

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "planner/command.h"
 #include "planner/instance_state.h"
+#include "planner/keep_alive.h"
 #include "planner/linked_list.h"
 #include "planner/request_queue.h"
 
@@ -44,27 +45,34 @@ struct Instance {
   Function* function = nullptr;
   InstanceState state = InstanceState::Placing;
   Health health = Health::Healthy;
-  Instant since;             // of the state
-  Instant readySince;        // valid once it has been Ready
-  CardBook* card = nullptr;  // null: a CPU function. Placing: claimed; else held
-  std::string reason;        // why it was started
+  Instant since;       // of the state
+  Instant readySince;  // valid once it has been Ready
+  // Null: a CPU function, or parked. Placing, recalled: claimed; else held.
+  CardBook* card = nullptr;
+  Bytes hostMemory;    // held from Park until it is awake again or gone
+  std::string reason;  // why it was started or woken
   RequestList inFlight;
   InstanceTurn turn;
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
 
   std::uint64_t idleOrder = 0;   // running number of the last time it became idle
-  Instant idleSince;             // valid while isIdle()
+  Instant idleSince;             // valid while isIdle() and while it is parked
+  KeepAliveRule rule;            // for this time of being idle
+  double worth = 0;              // of keeping it, per GB and second: the least is given up first
   std::optional<Instant> timer;  // armed idle timer; may be earlier than needed
   std::optional<RoomKey> room;   // its key in the pool's room set
   RoomSet::node_type roomNode;   // kept for reuse while it has no room
 
-  Link<Instance> poolLink, accountIdle, accountServing, shelfIdle, shelfServing;
+  Link<Instance> poolLink, parkedLink, accountParked;
+  Link<Instance> accountIdle, accountServing, shelfIdle, shelfServing;
 
   bool serving() const { return state == InstanceState::Ready || state == InstanceState::Frozen; }
   bool starting() const {
     return state == InstanceState::Starting || state == InstanceState::Initializing;
   }
+  // It waits for card memory or quota that it has been promised.
+  bool waits() const { return state == InstanceState::Placing || state == InstanceState::Recalled; }
   bool isIdle() const { return serving() && inFlight.empty(); }
 };
 

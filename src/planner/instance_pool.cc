@@ -42,15 +42,23 @@ void InstancePool::updateRoom(Instance& instance) {
 void InstancePool::count(InstanceState state, int change) {
   switch (state) {
     case InstanceState::Placing:
+    case InstanceState::Recalled:
       placing_ += change;
       break;
     case InstanceState::Starting:
     case InstanceState::Initializing:
+    case InstanceState::Waking:
       starting_ += change;
       break;
     case InstanceState::Ready:
     case InstanceState::Frozen:
       serving_ += change;
+      break;
+    case InstanceState::Parking:
+      parking_ += change;
+      break;
+    case InstanceState::Parked:
+      parked_ += change;
       break;
     case InstanceState::Draining:
     case InstanceState::Stopping:

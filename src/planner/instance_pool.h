@@ -19,6 +19,7 @@ class InstancePool {
 
   RequestQueue queue;
   LinkedList<Instance, &Instance::poolLink> instances;  // oldest first
+  LinkedList<Instance, &Instance::parkedLink> parked;   // the last one parked is at the back
   // Its place in a waiting line; nullopt: in none.
   std::optional<WaitingLine::Place> place;
   WaitingLine* line = nullptr;
@@ -29,13 +30,14 @@ class InstancePool {
   int placing() const { return placing_; }
   int starting() const { return starting_; }
   int serving() const { return serving_; }
-  int total() const { return placing_ + starting_ + serving_ + leaving_; }
+  int parkedOrParking() const { return parked_ + parking_; }
+  int total() const { return placing_ + starting_ + serving_ + parked_ + parking_ + leaving_; }
   bool empty() const { return queue.empty() && total() == 0; }
 
-  // Slots of instances that are starting / starting or placing: requests within them have one
-  // coming.
+  // Slots of instances that are starting or waking / or will be, as soon as they have what they
+  // were promised or are parked: requests within them have one coming.
   std::size_t startingSlots() const { return slots(starting_); }
-  std::size_t comingSlots() const { return slots(starting_ + placing_); }
+  std::size_t comingSlots() const { return slots(starting_ + placing_ + parking_); }
   // How many more instances the queue needs: never more than it can fill.
   int shortfall() const;
   // Whether a placing instance could be withdrawn and the queue still be covered.
@@ -57,7 +59,8 @@ class InstancePool {
   }
 
   const int concurrency_;
-  int placing_ = 0, starting_ = 0, serving_ = 0;
+  int placing_ = 0, starting_ = 0, serving_ = 0;  // also recalled, also waking
+  int parking_ = 0, parked_ = 0;
   int leaving_ = 0;  // draining or stopping
   RoomSet room_;
 };

@@ -14,6 +14,14 @@ std::string_view toString(InstanceState state) {
       return "ready";
     case InstanceState::Frozen:
       return "frozen";
+    case InstanceState::Parking:
+      return "parking";
+    case InstanceState::Parked:
+      return "parked";
+    case InstanceState::Recalled:
+      return "recalled";
+    case InstanceState::Waking:
+      return "waking";
     case InstanceState::Draining:
       return "draining";
     case InstanceState::Stopping:
@@ -36,8 +44,16 @@ bool mayMove(InstanceState from, InstanceState to) {
     case Initializing:
       return to == Ready || to == Stopping;
     case Ready:
-      return to == Frozen || to == Draining || to == Stopping;
+      return to == Frozen || to == Parking || to == Draining || to == Stopping;
     case Frozen:
+      return to == Ready || to == Stopping;
+    case Parking:
+      return to == Parked || to == Stopping;
+    case Parked:
+      return to == Recalled || to == Stopping;
+    case Recalled:
+      return to == Waking || to == Parked || to == Stopping;
+    case Waking:
       return to == Ready || to == Stopping;
     case Draining:
       return to == Stopping;

@@ -11,6 +11,10 @@ enum class InstanceState {
   Initializing,  // the process runs; the app is not ready
   Ready,         // takes requests; idle or busy
   Frozen,        // idle, CPU stopped; thawed before its next request
+  Parking,       // idle, gives its GPU memory back; the slice is held until that is done
+  Parked,        // lives in host memory, holds no part of a card
+  Recalled,      // parked, promised card memory and quota that others are still giving back
+  Waking,        // Wake issued: the slice is held again
   Draining,      // finishes its requests, takes no more
   Stopping,      // StopInstance issued: slice and quota are held until it is gone
   Gone,          // nothing is left; the planner forgets it in the same step

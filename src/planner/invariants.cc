@@ -1,5 +1,6 @@
 // The laws of the state, recomputed from scratch and compared with what is kept.
 
+#include "planner/claims.h"
 #include "planner/core.h"
 
 namespace okibi::planner {
@@ -7,13 +8,10 @@ namespace {
 
 struct Sums {
   int held = 0, leaving = 0, promised = 0;
-  void add(InstanceState state) {
-    if (state == InstanceState::Placing) {
-      ++promised;
-      return;
-    }
-    ++held;
-    if (state == InstanceState::Draining || state == InstanceState::Stopping) ++leaving;
+  void add(Claim claim) {
+    if (claim == Claim::Promised) ++promised;
+    if (claim == Claim::Held || claim == Claim::Leaving) ++held;
+    if (claim == Claim::Leaving) ++leaving;
   }
   void check(const Allowance& allowance, const std::string& account) const {
     OKIBI_CHECK(
@@ -47,8 +45,17 @@ void checkInstance(const Instance& instance) {
   OKIBI_CHECK(instance.accountServing.linked == instance.serving(), "instance {}", id);
   OKIBI_CHECK(instance.accountIdle.linked == instance.isIdle(), "instance {}", id);
   OKIBI_CHECK(instance.room.has_value() == function.pool->hasRoom(instance), "instance {}", id);
-  OKIBI_CHECK(!instance.isIdle() || instance.timer, "instance {} would idle forever", id);
-  OKIBI_CHECK((function.shelf != nullptr) == (instance.card != nullptr), "instance {}", id);
+  const bool parked = instance.state == InstanceState::Parked;
+  OKIBI_CHECK(!(instance.isIdle() || parked) || instance.timer, "instance {} would idle forever",
+              id);
+  OKIBI_CHECK(instance.parkedLink.linked == parked && instance.accountParked.linked == parked,
+              "instance {}", id);
+  if (instance.state == InstanceState::Stopping) return;  // parked before, or not
+  OKIBI_CHECK((function.shelf && !parked) == (instance.card != nullptr), "instance {}", id);
+  const bool inHostMemory = parked || instance.state == InstanceState::Parking ||
+                            instance.state == InstanceState::Recalled ||
+                            instance.state == InstanceState::Waking;
+  OKIBI_CHECK(instance.hostMemory == (inHostMemory ? function.slice : Bytes()), "instance {}", id);
 }
 
 void checkQueue(const Function& function, Instant now) {
@@ -80,24 +87,26 @@ void Planner::Core::checkInvariants() const {
   std::map<std::string, std::pair<Sums, Sums>> byAccount;  // all, GPU
   std::map<CardId, CardSums> byCard;
   std::size_t inFlight = 0;
+  Bytes host, hostLeaving;
   for (const auto& [id, instance] : instances_) {
     checkInstance(instance);
     inFlight += instance.inFlight.size();
     auto& [all, gpu] = byAccount[instance.function->account->name];
-    all.add(instance.state);
+    all.add(quotaClaim(instance.state));
+    host += instance.hostMemory;
+    if (instance.state == InstanceState::Stopping) hostLeaving += instance.hostMemory;
     if (!instance.card) continue;
-    gpu.add(instance.state);
+    const Claim claim = cardClaim(instance.state, true);
+    gpu.add(claim);
     CardSums& card = byCard[instance.card->id];
     const Bytes slice = instance.function->slice;
-    if (instance.state == InstanceState::Placing) {
-      card.claimed += slice;
-      continue;
-    }
-    card.held += slice;
-    if (instance.state == InstanceState::Draining || instance.state == InstanceState::Stopping) {
-      card.leaving += slice;
-    }
+    if (claim == Claim::Promised) card.claimed += slice;
+    if (claim == Claim::Held || claim == Claim::Leaving) card.held += slice;
+    if (claim == Claim::Leaving) card.leaving += slice;
   }
+  OKIBI_CHECK(host == hostHeld_ && hostLeaving == hostLeaving_ && host <= config_.hostMemory,
+              "host memory: {} kept, {} counted, {} there", hostHeld_.count(), host.count(),
+              config_.hostMemory.count());
   for (const auto& [name, account] : accounts_) {
     byAccount[name].first.check(account.instances, name);
     byAccount[name].second.check(account.cards, name);

@@ -1,5 +1,5 @@
 #pragma once
-// How long an idle instance is kept, and in which state. The whole policy is this function.
+// How long an idle instance is kept, and in which state: on the card, frozen, parked, released.
 
 #include <optional>
 
@@ -7,12 +7,14 @@
 
 namespace okibi::planner {
 
+// Times since the last request ended.
 struct KeepAliveRule {
   Duration idleTimeout{};
-  std::optional<Duration> freezeAfter;  // nullopt: never
+  std::optional<Duration> freezeAfter{};  // nullopt: never
+  std::optional<Duration> parkAfter{};    // nullopt: never
 };
 
-enum class IdleAction { Freeze, Release };
+enum class IdleAction { Freeze, Park, Release };
 
 // What is done next with an instance that stays idle, and when.
 struct IdleStep {
@@ -21,14 +23,21 @@ struct IdleStep {
   auto operator<=>(const IdleStep&) const = default;
 };
 
-enum class Cpu { Running, Stopped };
+// How it is kept now.
+enum class Hold { Running, Frozen, Parked };
 
-// `cpu`: Stopped when it is frozen already.
-inline IdleStep nextIdleStep(const KeepAliveRule& rule, Instant idleSince, Cpu cpu) {
-  if (cpu == Cpu::Running && rule.freezeAfter && *rule.freezeAfter < rule.idleTimeout) {
-    return {idleSince + *rule.freezeAfter, IdleAction::Freeze};
+inline IdleStep nextIdleStep(const KeepAliveRule& rule, Instant idleSince, Hold hold) {
+  Duration after = rule.idleTimeout;
+  IdleAction action = IdleAction::Release;
+  if (hold != Hold::Parked && rule.parkAfter && *rule.parkAfter < after) {
+    after = *rule.parkAfter;
+    action = IdleAction::Park;
   }
-  return {idleSince + rule.idleTimeout, IdleAction::Release};
+  if (hold == Hold::Running && rule.freezeAfter && *rule.freezeAfter < after) {
+    after = *rule.freezeAfter;
+    action = IdleAction::Freeze;
+  }
+  return {idleSince + after, action};
 }
 
 }  // namespace okibi::planner

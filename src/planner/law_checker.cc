@@ -14,7 +14,9 @@ void LawChecker::observe(Instant now, const Event& event, const std::vector<Comm
   std::visit([this](const auto& e) { hear(e); }, event);
   for (const InstanceView& view : views) {
     auto found = instances_.find(view.id);
-    if (found != instances_.end()) found->second.willDrain = view.state == InstanceState::Draining;
+    if (found == instances_.end()) continue;
+    found->second.willDrain = view.state == InstanceState::Draining;
+    found->second.recalled = view.state == InstanceState::Recalled;
   }
   for (const Command& command : commands) {
     std::visit([this](const auto& c) { see(c); }, command);
@@ -91,8 +93,23 @@ void LawChecker::hear(const InstanceReady& event) {
 void LawChecker::remove(InstanceId id) {
   auto found = instances_.find(id);
   if (found == instances_.end()) return;
-  if (found->second.phase == Phase::Starting) --functions_[found->second.function].starting;
+  if (comes(found->second.phase)) --functions_[found->second.function].starting;
   instances_.erase(found);
+}
+
+void LawChecker::hear(const InstanceParked& event) {
+  auto found = instances_.find(event.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Parking) return;
+  found->second.phase = Phase::Parked;
+  found->second.slice.reset();
+}
+
+void LawChecker::hear(const InstanceWoken& event) {
+  auto found = instances_.find(event.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Waking) return;
+  found->second.phase = Phase::Ready;
+  found->second.hostMemory = Bytes();
+  --functions_[found->second.function].starting;
 }
 
 void LawChecker::hear(const InstanceGone& event) {
@@ -120,7 +137,7 @@ void LawChecker::see(const Dispatch& command) {
     return broken(2, "invocation {} dispatched, not queued", command.invocation.value());
   }
   if (r->deadline < now_ && functions_[r->function].starting == 0 &&
-      command.warmth != Warmth::Cold) {
+      command.warmth != Warmth::Cold && command.warmth != Warmth::Woken) {
     broken(2, "invocation {} served after its deadline", command.invocation.value());
   }
   auto found = instances_.find(command.instance);
@@ -180,8 +197,8 @@ void LawChecker::see(const Abort& command) {
 void LawChecker::see(const StartInstance& command) {
   checkStart(command);
   Function& function = functions_[command.function];
-  instances_[command.instance] = {command.function, Phase::Starting, command.slice, 0, false, false,
-                                  Health::Healthy};
+  instances_[command.instance].function = command.function;
+  instances_[command.instance].slice = command.slice;
   ++function.starting;
   checkCards();
   checkQuota(function.plan.account);
@@ -193,12 +210,16 @@ void LawChecker::checkStart(const StartInstance& command) {
     broken(2, "instance {} started twice", command.instance.value());
   }
   const auto coming = static_cast<std::size_t>(function.starting * function.plan.concurrency);
-  if (function.queued.size() <= coming) {
+  if (function.queued.size() <= coming && !command.ahead) {
     broken(4, "instance {} started for nobody", command.instance.value());
   }
   for (const auto& [id, instance] : instances_) {
-    if (instance.function == command.function && hasRoom(instance) && !instance.willDrain) {
+    if (instance.function != command.function) continue;
+    if (hasRoom(instance) && !instance.willDrain) {
       broken(4, "instance {} started while {} has room", command.instance.value(), id.value());
+    }
+    if (instance.phase == Phase::Parked && !instance.recalled) {
+      broken(4, "instance {} started while {} is parked", command.instance.value(), id.value());
     }
   }
   if (function.plan.gpu.has_value() != command.slice.has_value() ||
@@ -239,8 +260,47 @@ void LawChecker::see(const StopInstance& command) {
     broken(3, "instance {} stopped frozen or with {} in flight", command.instance.value(),
            found->second.inFlight);
   }
-  if (found->second.phase == Phase::Starting) --functions_[found->second.function].starting;
+  if (comes(found->second.phase)) --functions_[found->second.function].starting;
   found->second.phase = Phase::Stopping;
+}
+
+void LawChecker::see(const Park& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Ready ||
+      found->second.inFlight > 0 || !found->second.slice) {
+    return broken(3, "instance {} parked while in use or off its card", command.instance.value());
+  }
+  found->second.phase = Phase::Parking;
+  found->second.hostMemory = found->second.slice->memory;
+  checkHostMemory();
+}
+
+void LawChecker::see(const Wake& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.phase != Phase::Parked) {
+    return broken(3, "instance {} woken, not parked", command.instance.value());
+  }
+  Function& function = functions_[found->second.function];
+  if (command.slice.memory != function.plan.gpu->memory) {
+    broken(1, "instance {} has the wrong slice", command.instance.value());
+  }
+  const auto coming = static_cast<std::size_t>(function.starting * function.plan.concurrency);
+  if (function.queued.size() <= coming) {
+    broken(4, "instance {} woken for nobody", command.instance.value());
+  }
+  found->second.phase = Phase::Waking;
+  found->second.slice = command.slice;
+  ++function.starting;
+  checkCards();
+  checkQuota(function.plan.account);
+}
+
+void LawChecker::checkHostMemory() {
+  Bytes used;
+  for (const auto& [id, instance] : instances_) used += instance.hostMemory;
+  if (used > config_.hostMemory) {
+    broken(1, "host memory: {} of {} GB", used.wholeGib(), config_.hostMemory.wholeGib());
+  }
 }
 
 void LawChecker::see(const Freeze& command) {

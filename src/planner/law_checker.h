@@ -40,7 +40,7 @@ class LawChecker {
     InstanceId instance;
     Instant deadline;
   };
-  enum class Phase { Starting, Ready, Frozen, Stopping };
+  enum class Phase { Starting, Ready, Frozen, Parking, Parked, Waking, Stopping };
   struct Instance {
     FunctionKey function;
     Phase phase = Phase::Starting;
@@ -49,6 +49,8 @@ class LawChecker {
     bool draining = false;   // before the step
     bool willDrain = false;  // after it
     Health health = Health::Healthy;
+    bool recalled = false;  // after it: it waits for a card to wake on
+    Bytes hostMemory;       // while parked, and on the way there and back
   };
   struct Function {
     FunctionPlan plan;
@@ -63,6 +65,8 @@ class LawChecker {
   void hear(const InstanceReady& event);
   void hear(const InstanceGone& event);
   void hear(const InstanceHealthChanged& event);
+  void hear(const InstanceParked& event);
+  void hear(const InstanceWoken& event);
   void hear(const CardAdded& event);
   void hear(const RuntimeLost& event);
   template <typename Other>
@@ -75,10 +79,13 @@ class LawChecker {
   void see(const StopInstance& command);
   void see(const Freeze& command);
   void see(const Thaw& command);
+  void see(const Park& command);
+  void see(const Wake& command);
   void see(const WakeAt&) {}
 
   void checkStart(const StartInstance& command);
   void checkCards();
+  void checkHostMemory();
   void checkQuota(const std::string& account);
   void checkQueues();
   void leaveSlot(Request& request);
@@ -86,6 +93,7 @@ class LawChecker {
   void remove(InstanceId id);
   int computing(CardId card) const;
   bool hasRoom(const Instance& instance) const;
+  static bool comes(Phase phase) { return phase == Phase::Starting || phase == Phase::Waking; }
   Request* request(InvocationId id);
   template <typename... Args>
   void broken(int law, fmt::format_string<Args...> format, Args&&... args);

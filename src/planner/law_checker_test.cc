@@ -41,12 +41,19 @@ class LawCheckerTest : public ::testing::Test {
     feed(InstanceReady{InstanceId(1)}, {dispatch(1, 1)});
     ASSERT_TRUE(checker_.violations().empty()) << checker_.violations().front();
   }
+  // Instance 1 has served invocation 1 and is parked.
+  void park() {
+    serveOne();
+    feed(InvocationEnded{InvocationId(1), Outcome::Completed}, {Park{InstanceId(1)}});
+    feed(InstanceParked{InstanceId(1)});
+    ASSERT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+  }
   void expectBroken(const std::string& text) {
     ASSERT_FALSE(checker_.violations().empty()) << "nothing was noticed";
     EXPECT_EQ(checker_.violations().front(), text);
   }
 
-  PlannerConfig config_{.cardQuota = 2};
+  PlannerConfig config_{.cardQuota = 2, .hostMemory = Bytes::gib(10)};
   LawChecker checker_{config_};
   Instant now_{};
 };
@@ -128,6 +135,46 @@ TEST_F(LawCheckerTest, Law3StoppedInUse) {
   serveOne();
   feed(TimerFired{}, {stop(1)});
   expectBroken("law 3: instance 1 stopped frozen or with 1 in flight");
+}
+
+TEST_F(LawCheckerTest, Law1ParkedInstanceHoldsNoCardButHostMemory) {
+  park();
+  arrive(2, {start(2)});
+  expectBroken("law 4: instance 2 started while 1 is parked");
+  feed(InstanceReady{InstanceId(2)}, {dispatch(2, 2)});
+  feed(InvocationEnded{InvocationId(2), Outcome::Completed}, {Park{InstanceId(2)}});
+  EXPECT_EQ(checker_.violations().back(), "law 1: host memory: 20 of 10 GB");
+}
+
+TEST_F(LawCheckerTest, Law1WokenOnAFullCard) {
+  park();
+  feed(CardAdded{{CardId(2), "SIM", "T", Bytes::gib(8), CardOrigin::Simulated}});
+  arrive(2, {Wake{InstanceId(1), Slice{CardId(2), Bytes::gib(10)}}});
+  expectBroken("law 1: card 2: 10 of 8 GB");
+}
+
+TEST_F(LawCheckerTest, Law3ParkedInUse) {
+  serveOne();
+  feed(TimerFired{}, {Park{InstanceId(1)}});
+  expectBroken("law 3: instance 1 parked while in use or off its card");
+}
+
+TEST_F(LawCheckerTest, Law3DispatchedToAParkedInstance) {
+  park();
+  arrive(2, {dispatch(2, 1)});
+  expectBroken("law 3: invocation 2 to instance 1 that is not ready");
+}
+
+TEST_F(LawCheckerTest, Law3WokenThoughNotParked) {
+  serveOne();
+  feed(TimerFired{}, {Wake{InstanceId(1), Slice{CardId(1), Bytes::gib(10)}}});
+  expectBroken("law 3: instance 1 woken, not parked");
+}
+
+TEST_F(LawCheckerTest, Law4WokenForNobody) {
+  park();
+  feed(TimerFired{}, {Wake{InstanceId(1), Slice{CardId(1), Bytes::gib(10)}}});
+  expectBroken("law 4: instance 1 woken for nobody");
 }
 
 TEST_F(LawCheckerTest, Law4StartedForNobody) {

@@ -1,12 +1,24 @@
 // The states of an instance, and what is counted and listed by them.
 
+#include "planner/claims.h"
 #include "planner/core.h"
 
 namespace okibi::planner {
 namespace {
 
-bool isLeaving(InstanceState state) {
-  return state == InstanceState::Draining || state == InstanceState::Stopping;
+void change(Allowance& allowance, Claim from, Claim to) {
+  const auto count = [&allowance](Claim claim, int change) {
+    if (claim == Claim::Promised) allowance.promised += change;
+    if (claim == Claim::Held || claim == Claim::Leaving) allowance.held += change;
+    if (claim == Claim::Leaving) allowance.leaving += change;
+  };
+  count(from, -1);
+  count(to, +1);
+}
+
+// Whether others may hope for what was given back or will be.
+bool frees(Claim from, Claim to) {
+  return from != to && (to == Claim::None || to == Claim::Leaving);
 }
 
 }  // namespace
@@ -22,63 +34,53 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   instance.since = now_;
   book(instance, from, to);
   updateServing(instance);
+  updateParked(instance);
   updateLoad(instance);
 }
 
 void Planner::Core::book(Instance& instance, InstanceState from, InstanceState to) {
-  Function& function = *instance.function;
-  if (to == InstanceState::Gone) return giveBack(instance, from);
-  if (from == InstanceState::Placing) return takeBooked(instance);
-  if (!isLeaving(to) || isLeaving(from)) return;
-  ++function.account->instances.leaving;
-  markDirty(*function.account);
-  if (!function.shelf) return;
-  ++function.account->cards.leaving;
-  ledger_.markLeaving(*instance.card, function.slice);
-  markDirty(*function.shelf);
-}
-
-// What was promised is now held.
-void Planner::Core::takeBooked(Instance& instance) {
-  Function& function = *instance.function;
-  Account& account = *function.account;
-  --account.instances.promised;
-  ++account.instances.held;
-  account.placing.erase(instance.id);
-  if (!function.shelf) return;
-  --account.cards.promised;
-  ++account.cards.held;
-  function.shelf->placing.erase(instance.id);
-  ledger_.unclaim(*instance.card, function.slice, instance.id);
-  ledger_.hold(*instance.card, function.slice, instance.id);
-}
-
-void Planner::Core::giveBack(Instance& instance, InstanceState from) {
-  Function& function = *instance.function;
-  Account& account = *function.account;
-  const auto release = [from](Allowance& allowance) {
-    if (from == InstanceState::Placing) {
-      --allowance.promised;
-    } else {
-      --allowance.held;
-      if (isLeaving(from)) --allowance.leaving;
-    }
-  };
-  release(account.instances);
-  account.placing.erase(instance.id);
-  if (function.shelf) {
-    release(account.cards);
-    function.shelf->placing.erase(instance.id);
-    if (from == InstanceState::Placing) {
-      ledger_.unclaim(*instance.card, function.slice, instance.id);
-    } else {
-      ledger_.giveBack(*instance.card, function.slice, instance.id,
-                       isLeaving(from) ? SliceLedger::Leaving::Yes : SliceLedger::Leaving::No);
-    }
-    instance.card = nullptr;  // a lost card may be forgotten by now
-    markDirty(*function.shelf);
+  Account& account = *instance.function->account;
+  const Claim had = quotaClaim(from), has = quotaClaim(to);
+  change(account.instances, had, has);
+  bool freed = frees(had, has);
+  if (instance.waits()) {
+    account.placing.insert(instance.id);
+  } else {
+    account.placing.erase(instance.id);
   }
-  markDirty(account);
+  if (instance.function->shelf) freed = bookCard(instance, from, to) || freed;
+  if (freed) markDirty(account);
+}
+
+// True: something of the account's card quota was given back.
+bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceState to) {
+  Function& function = *instance.function;
+  Shelf& shelf = *function.shelf;
+  const Claim had = cardClaim(from, instance.card != nullptr);
+  const Claim has = cardClaim(to, instance.card != nullptr);
+  if (instance.waits()) {
+    shelf.placing.insert(instance.id);
+  } else {
+    shelf.placing.erase(instance.id);
+  }
+  if (had == has) return false;
+  change(function.account->cards, had, has);
+  if (had == Claim::None) {
+    OKIBI_CHECK(has == Claim::Promised, "instance {}", instance.id.value());
+    ledger_.claim(*instance.card, function.slice, instance.id);
+  } else if (had == Claim::Promised) {
+    ledger_.unclaim(*instance.card, function.slice, instance.id);
+    if (has == Claim::Held) ledger_.hold(*instance.card, function.slice, instance.id);
+  } else if (has == Claim::Leaving) {
+    ledger_.markLeaving(*instance.card, function.slice);
+  } else {
+    ledger_.giveBack(*instance.card, function.slice, instance.id,
+                     had == Claim::Leaving ? SliceLedger::Leaving::Yes : SliceLedger::Leaving::No);
+  }
+  if (has == Claim::None) instance.card = nullptr;  // a lost card may be forgotten by now
+  if (!frees(had, has)) return false;
+  markDirty(shelf);
+  return true;
 }
 
 void Planner::Core::updateServing(Instance& instance) {
@@ -97,6 +99,25 @@ void Planner::Core::updateServing(Instance& instance) {
   }
 }
 
+void Planner::Core::updateParked(Instance& instance) {
+  InstancePool& pool = *instance.function->pool;
+  Account& account = *instance.function->account;
+  const bool parked = instance.state == InstanceState::Parked;
+  if (parked == instance.parkedLink.linked) return;
+  if (parked) {
+    pool.parked.pushBack(instance);
+    parkedByWorth_.insert({instance.worth, instance.idleOrder, &instance});
+    account.parked.pushBack(instance);
+    armIdleTimer(instance);
+    markDirty(account);  // it can make room in the quota now
+  } else {
+    pool.parked.erase(instance);
+    parkedByWorth_.erase({instance.worth, instance.idleOrder, &instance});
+    account.parked.erase(instance);
+    disarmIdleTimer(instance);
+  }
+}
+
 // After every change of the requests in flight, and of the state.
 void Planner::Core::updateLoad(Instance& instance) {
   Function& function = *instance.function;
@@ -105,6 +126,7 @@ void Planner::Core::updateLoad(Instance& instance) {
   if (idle && !instance.accountIdle.linked) {
     instance.idleSince = now_;
     instance.idleOrder = ++lastIdle_;
+    instance.rule = function.keepAlive;
     ofAccount.pushBack(instance);
     if (function.shelf) function.shelf->idle.pushBack(instance);
     armIdleTimer(instance);
@@ -124,6 +146,10 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
       return forget(instance);
     case InstanceState::Starting:
     case InstanceState::Initializing:
+    case InstanceState::Parking:
+    case InstanceState::Parked:
+    case InstanceState::Recalled:
+    case InstanceState::Waking:
       return stop(instance, reason, std::move(detail));
     case InstanceState::Ready:
     case InstanceState::Frozen:
@@ -142,18 +168,27 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
 void Planner::Core::stop(Instance& instance, StopReason reason, std::string detail) {
   OKIBI_CHECK(instance.inFlight.empty(), "instance {}: {} in flight", instance.id.value(),
               instance.inFlight.size());
-  const bool usable =
-      !instance.starting() && reason != StopReason::CardLost && reason != StopReason::Broken;
+  const bool ready = instance.serving() || instance.state == InstanceState::Draining;
+  const bool usable = ready && reason != StopReason::CardLost && reason != StopReason::Broken;
   if (instance.state == InstanceState::Frozen) emit(Thaw{instance.id});
   move(instance, InstanceState::Stopping);
+  hostLeaving_ += instance.hostMemory;
   emit(StopInstance{instance.id, reason, usable ? PreStop::Run : PreStop::Skip, std::move(detail)});
 }
 
 void Planner::Core::forget(Instance& instance) {
+  if (instance.state == InstanceState::Stopping) hostLeaving_ -= instance.hostMemory;
   move(instance, InstanceState::Gone);
+  releaseHostMemory(instance);
   instance.function->pool->instances.erase(instance);
   maybeAsleep_.push_back(instance.function->key);
   instances_.erase(InstanceId(instance.id));
+}
+
+void Planner::Core::withdraw(Instance& instance) {
+  if (instance.state == InstanceState::Placing) return forget(instance);
+  move(instance, InstanceState::Parked);
+  if (draining_) release(instance, StopReason::Drain);
 }
 
 void Planner::Core::startFailed(Function& function, const Error& error) {
@@ -168,9 +203,13 @@ void Planner::Core::startFailed(Function& function, const Error& error) {
   for (; refused > 0; --refused) refuse(*pool.queue.front(), error);
 }
 
+Hold Planner::Core::holdOf(const Instance& instance) {
+  if (instance.state == InstanceState::Parked) return Hold::Parked;
+  return instance.state == InstanceState::Frozen ? Hold::Frozen : Hold::Running;
+}
+
 void Planner::Core::armIdleTimer(Instance& instance) {
-  const Cpu cpu = instance.state == InstanceState::Frozen ? Cpu::Stopped : Cpu::Running;
-  const Instant due = nextIdleStep(instance.function->keepAlive, instance.idleSince, cpu).at;
+  const Instant due = nextIdleStep(instance.rule, instance.idleSince, holdOf(instance)).at;
   // An earlier timer stays: it looks again when it fires, which is cheaper than moving it each
   // time.
   if (instance.timer && *instance.timer <= due) return;
@@ -187,17 +226,20 @@ void Planner::Core::disarmIdleTimer(Instance& instance) {
 
 void Planner::Core::onIdleTimer(Instance& instance) {
   instance.timer.reset();
-  if (!instance.isIdle()) return;
-  const KeepAliveRule& rule = instance.function->keepAlive;
-  // A late timer may find it due for release without having been frozen.
-  if (nextIdleStep(rule, instance.idleSince, Cpu::Stopped).at <= now_) {
+  if (!instance.isIdle() && instance.state != InstanceState::Parked) return;
+  // A late timer may find it due for release without having been frozen or parked.
+  if (nextIdleStep(instance.rule, instance.idleSince, Hold::Parked).at <= now_) {
     return release(instance, StopReason::IdleTimeout);
   }
-  const Cpu cpu = instance.state == InstanceState::Frozen ? Cpu::Stopped : Cpu::Running;
-  const IdleStep step = nextIdleStep(rule, instance.idleSince, cpu);
+  IdleStep step = nextIdleStep(instance.rule, instance.idleSince, holdOf(instance));
   if (step.at <= now_ && step.action == IdleAction::Freeze) {
     emit(Freeze{instance.id});
     move(instance, InstanceState::Frozen);
+    step = nextIdleStep(instance.rule, instance.idleSince, Hold::Frozen);
+  }
+  if (step.at <= now_ && step.action == IdleAction::Park) {
+    if (park(instance)) return;
+    instance.rule.parkAfter = now_ - instance.idleSince + kParkRetry;
   }
   armIdleTimer(instance);
 }

@@ -108,6 +108,9 @@ Instance* pickForQuota(const Function& function, QuotaKind kind, YieldRule ready
   Instance* idle = earlier(firstOutside(account.idleGpu, function, leaving),
                            any ? firstOutside(account.idleCpu, function, leaving) : nullptr,
                            [](const Instance& i) { return i.idleSince; });
+  if (any) {
+    if (Instance* parked = firstOutside(account.parked, function, leaving)) return parked;
+  }
   if (idle || !readyBefore) return idle;
   Instance* busy = earlier(firstOutside(account.servingGpu, function, leaving),
                            any ? firstOutside(account.servingCpu, function, leaving) : nullptr,

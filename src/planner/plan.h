@@ -25,9 +25,19 @@ struct FunctionPlan {
   std::optional<GpuConfig> gpu;  // the slice each instance holds; type as in Card::type
   int concurrency = 1;           // requests one instance serves at once, 1–200
   Duration idleTimeout = limits::kIdleDefault;  // released this long after its last request ended
+  // Its GPU memory is given back this long after its last request ended, where the planner has host
+  // memory for it (PlannerConfig::hostMemory); nullopt: never parked. `idleTimeout` counts on.
+  std::optional<Duration> parkAfter = std::nullopt;
   // Frozen this long after its last request ended; nullopt: never frozen.
   std::optional<Duration> freezeAfter = limits::kFreezeAfterIdle;
   AfterAbandon afterAbandon = AfterAbandon::KeepInstance;
+};
+
+// How long idle instances are kept (planner/keep_alive.h).
+enum class KeepAlivePolicy {
+  Fixed,    // as the function's plan says
+  Learned,  // by the function's own arrivals, at no more idle and parked time than the plan's rule
+  Histogram,  // the hybrid histogram of "Serverless in the Wild" (ATC'20), without its ARIMA part
 };
 
 // Constant for the life of a planner.
@@ -43,6 +53,9 @@ struct PlannerConfig {
   // A request that has waited this long for cards or quota makes functions that keep theirs busy
   // yield.
   Duration yieldAfter = std::chrono::seconds(10);
+  Bytes hostMemory{};  // for parked instances, each as much as its slice; zero: nothing is parked
+  KeepAlivePolicy keepAlive = KeepAlivePolicy::Fixed;
+  Duration histogramRange = std::chrono::hours(4);  // Histogram: idle times beyond are not counted
 };
 
 }  // namespace okibi::planner

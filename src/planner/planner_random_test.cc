@@ -22,7 +22,7 @@ namespace {
 struct Options {
   int cards, functions, accounts, arrivals;
   double startFailure, crash, ailing, cancel, broken, timeout, cardLoss, runtimeLoss, replace,
-      retire;
+      retire, parkFailure, wakeFailure;
   Duration arrivalGap, serviceMax, startMax, stopMax, deadlineMax;
   PlannerConfig config;
 };
@@ -52,7 +52,9 @@ Options draw(Random& random) {
   o.runtimeLoss = faultChance(random, 0.03);
   o.replace = faultChance(random, 0.1);
   o.retire = faultChance(random, 0.05);
-  o.arrivalGap = between(random, 1ms, 2s);
+  o.parkFailure = faultChance(random, 0.3);
+  o.wakeFailure = faultChance(random, 0.3);
+  o.arrivalGap = between(random, 1ms, random.chance(0.4) ? 20s : 2s);
   o.serviceMax = between(random, 1ms, 20s);
   o.startMax = between(random, 1ms, 10s);
   o.stopMax = between(random, 1ms, 3s);
@@ -62,6 +64,7 @@ Options draw(Random& random) {
   o.config.queuePerFunction = static_cast<std::size_t>(random.between(2, 60));
   if (random.chance(0.4)) o.config.cardTurns = static_cast<int>(random.between(1, 3));
   o.config.yieldAfter = between(random, 100ms, 12s);
+  if (random.chance(0.7)) o.config.hostMemory = Bytes::gib(random.between(1, 40));
   return o;
 }
 
@@ -89,6 +92,7 @@ class World {
   }
 
   int dispatched() const { return dispatched_; }
+  int woken() const { return woken_; }
 
  private:
   bool ok() const { return checker_.violations().empty(); }
@@ -128,6 +132,7 @@ class World {
     plan.concurrency = random_.chance(0.5) ? 1 : static_cast<int>(random_.between(2, 8));
     plan.idleTimeout = between(random_, 1s, 30s);
     if (random_.chance(0.2)) plan.freezeAfter = std::nullopt;
+    if (random_.chance(0.6)) plan.parkAfter = between(random_, 0ns, random_.chance(0.5) ? 1s : 10s);
     if (random_.chance(0.5)) plan.afterAbandon = AfterAbandon::ReplaceInstance;
     keys_.push_back(plan.key);
     return plan;
@@ -234,6 +239,23 @@ class World {
   }
   void obey(const Refuse&) {}
   void obey(const Abort&) {}
+  void obey(const Park& command) {
+    const Duration after = between(random_, 0ns, options_.stopMax);
+    if (random_.chance(options_.parkFailure)) {
+      schedule(after, InstanceParkFailed{command.instance, {ErrorKind::Internal, "no", {}}});
+    } else {
+      schedule(after, InstanceParked{command.instance});
+    }
+  }
+  void obey(const Wake& command) {
+    ++woken_;
+    const Duration after = between(random_, 0ns, options_.startMax);
+    if (random_.chance(options_.wakeFailure)) {
+      schedule(after, InstanceGone{command.instance, {ErrorKind::Internal, "lost", {}}});
+    } else {
+      schedule(after, InstanceWoken{command.instance});
+    }
+  }
   void obey(const Freeze&) {}
   void obey(const Thaw&) {}
 
@@ -250,6 +272,7 @@ class World {
   bool runtimeDown_ = false;
   int steps_ = 0;
   int dispatched_ = 0;
+  int woken_ = 0;
 };
 
 std::uint64_t fromEnvironment(const char* name, std::uint64_t otherwise) {
@@ -270,16 +293,18 @@ TEST(PlannerRandom, LawsHoldAndEverythingComesToRest) {
   const std::uint64_t first = only ? only : 1;
   const std::uint64_t last = only ? only : fromEnvironment("OKIBI_PLANNER_SEEDS", 400);
   std::signal(SIGABRT, tellSeed);
-  int dispatched = 0;
+  int dispatched = 0, woken = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     currentSeed = seed;
     World world(seed);
     const std::string violation = world.run();
     ASSERT_EQ(violation, "") << "repeat with OKIBI_PLANNER_SEED=" << seed;
     dispatched += world.dispatched();
+    woken += world.woken();
   }
   // The worlds must not be so hostile that nothing is tested.
   EXPECT_GT(dispatched, only ? -1 : static_cast<int>(last) * 10);
+  EXPECT_GT(woken, only ? -1 : static_cast<int>(last) / 4);
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ struct Account {
   // Idle and serving instances, longest first; those of GPU and of CPU functions apart.
   LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
   LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;
-  std::set<InstanceId> placing;
+  LinkedList<Instance, &Instance::accountParked> parked;  // longest parked first
+  std::set<InstanceId> placing;                           // also recalled ones
   bool dirty = false;  // something was given back: its lines are to be served in this step
 };
 

@@ -32,7 +32,8 @@ void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth
   }
   request.warmth = warmth;
   if (request.link.linked) {
-    request.reason = warmth == Warmth::Cold ? instance.reason : queuedReason(request);
+    const bool waitedForIt = warmth == Warmth::Cold || warmth == Warmth::Woken;
+    request.reason = waitedForIt ? instance.reason : queuedReason(request);
     unqueue(request);
   }
   request.instance = &instance;

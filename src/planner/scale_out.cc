@@ -9,21 +9,21 @@
 
 namespace okibi::planner {
 
-void Planner::Core::settle(Function& function, const Instance* fresh) {
+void Planner::Core::settle(Function& function, const Instance* fresh, Warmth warmth) {
   if (!function.pool) return;
   InstancePool& pool = *function.pool;
   while (!pool.queue.empty()) {
     Instance* instance = pickWithRoom(function);
     if (!instance) break;
-    dispatch(*pool.queue.front(), *instance, instance == fresh ? Warmth::Cold : Warmth::Warm);
+    dispatch(*pool.queue.front(), *instance, instance == fresh ? warmth : Warmth::Warm);
   }
   pullWaiting(function);
   refuseOverdue(function);
   while (pool.hasSpare()) {
     // The youngest is withdrawn: the others have waited longer for what they were promised.
     Instance* newest = pool.instances.back();
-    while (newest->state != InstanceState::Placing) newest = pool.instances.previous(*newest);
-    forget(*newest);
+    while (!newest->waits()) newest = pool.instances.previous(*newest);
+    withdraw(*newest);
   }
   if (wanted(function) == 0) {
     stopWaiting(function);
@@ -147,11 +147,25 @@ Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   if (placement) victims = placement->victims;
   if (Shortage s = makeQuota(function, readyBefore, victims); s != Shortage::None) return s;
   if (function.shelf && !placement) return Shortage::Cards;
+  Instance* parked = function.pool->parked.back();
+  spared_ = parked;
+  const bool mayPark = parked || function.account->instances.canPromise();
   for (Instance* victim : victims) {
-    release(*victim, victim->isIdle() ? StopReason::MadeRoom : StopReason::Yielded,
-            fmt::format("for function '{}'", function.name));
+    const std::string detail = fmt::format("for function '{}'", function.name);
+    if (mayPark) {
+      vacate(*victim, detail);
+    } else {
+      release(*victim,
+              victim->serving() && !victim->isIdle() ? StopReason::Yielded : StopReason::MadeRoom,
+              detail);
+    }
   }
-  create(function, placement ? placement->card : nullptr);
+  spared_ = nullptr;
+  if (parked) {
+    recall(*parked, *placement->card);
+  } else {
+    create(function, placement ? placement->card : nullptr);
+  }
   return Shortage::None;
 }
 
@@ -171,7 +185,8 @@ Shortage Planner::Core::makeQuota(const Function& function, YieldRule readyBefor
     if (!victim) return Shortage::CardQuota;
     victims.push_back(victim);
   }
-  if (lacking(account.instances, QuotaKind::AllInstances)) {
+  const bool recalls = !function.pool->parked.empty();
+  if (!recalls && lacking(account.instances, QuotaKind::AllInstances)) {
     Instance* victim = pickForQuota(function, QuotaKind::AllInstances, readyBefore, victims);
     if (!victim) return Shortage::InstanceQuota;
     victims.push_back(victim);
@@ -203,7 +218,8 @@ void Planner::Core::create(Function& function, CardBook* card) {
 bool Planner::Core::tryStart(Instance& instance) {
   Function& function = *instance.function;
   const Account& account = *function.account;
-  if (!account.instances.hasFree()) return false;
+  const bool recalled = instance.state == InstanceState::Recalled;
+  if (!recalled && !account.instances.hasFree()) return false;
   std::optional<Slice> slice;
   if (function.shelf) {
     if (!account.cards.hasFree()) return false;
@@ -217,6 +233,11 @@ bool Planner::Core::tryStart(Instance& instance) {
       markDirty(*function.shelf);
     }
     slice = Slice{instance.card->id, function.slice};
+  }
+  if (recalled) {
+    move(instance, InstanceState::Waking);
+    emit(Wake{instance.id, *slice});
+    return true;
   }
   move(instance, InstanceState::Starting);
   emit(StartInstance{instance.id, function.key, slice, instance.reason});

@@ -2,10 +2,11 @@
 // order". A row of a table can be checked without reading C++.
 //
 //   card NAME TYPE GB             function NAME [gpu=TYPE:GB] [conc=N] [idle=S] [account=A]
-//   lose CARD                              [freeze=S|never] [replace-abandoned] [replaces=NAME]
-//   retire NAME                   arrive ID NAME [wait=S]     end ID [timeout|broken]
-//   cancel ID                     started/ready/gone iN       failed iN MESSAGE
-//   ailing/well iN
+//   lose CARD                              [freeze=S|never] [park=S] [replace-abandoned]
+//   retire NAME                            [replaces=NAME]
+//   cancel ID                     arrive ID NAME [wait=S]     end ID [timeout|broken]
+//   ailing/well iN                started/ready/gone iN       failed iN MESSAGE
+//   parked/woken iN               unparked iN MESSAGE (the park failed)
 //   timer   drain   lost   restored
 //
 // Instances are i1, i2, … in the order the planner made them. Timers fire by themselves between
@@ -97,6 +98,8 @@ class Scenario {
         plan.idleTimeout = seconds(value);
       } else if (word.starts_with("account=")) {
         plan.account = value;
+      } else if (word.starts_with("park=")) {
+        plan.parkAfter = seconds(value);
       } else if (word == "freeze=never") {
         plan.freezeAfter = std::nullopt;
       } else if (word.starts_with("freeze=")) {
@@ -144,8 +147,11 @@ class Scenario {
     if (verb == "ready") return InstanceReady{instance};
     if (verb == "ailing") return InstanceHealthChanged{instance, Health::Unhealthy};
     if (verb == "well") return InstanceHealthChanged{instance, Health::Healthy};
+    if (verb == "parked") return InstanceParked{instance};
+    if (verb == "woken") return InstanceWoken{instance};
     const Error error{ErrorKind::Unavailable, trimmed(rest), "FunctionNotStarted"};
     if (verb == "failed") return InstanceStartFailed{instance, error};
+    if (verb == "unparked") return InstanceParkFailed{instance, error};
     EXPECT_EQ(verb, "gone");
     return InstanceGone{instance, error};
   }
@@ -167,7 +173,7 @@ class Scenario {
   }
 
   std::string tell(const Dispatch& c) {
-    const char* warmth[] = {"warm", "thawed", "cold"};
+    const char* warmth[] = {"warm", "thawed", "woken", "cold"};
     return fmt::format("dispatch {} i{} {}{}", c.invocation.value(), c.instance.value(),
                        warmth[static_cast<int>(c.warmth)],
                        c.reason.empty() ? "" : " (" + c.reason + ")");
@@ -192,6 +198,11 @@ class Scenario {
   }
   std::string tell(const Freeze& c) { return fmt::format("freeze i{}", c.instance.value()); }
   std::string tell(const Thaw& c) { return fmt::format("thaw i{}", c.instance.value()); }
+  std::string tell(const Park& c) { return fmt::format("park i{}", c.instance.value()); }
+  std::string tell(const Wake& c) {
+    return fmt::format("wake i{} c{}:{}", c.instance.value(), c.slice.card.value(),
+                       c.slice.memory.wholeGib());
+  }
   std::string tell(const WakeAt& c) {
     wake_ = c.time;
     return {};
@@ -224,6 +235,117 @@ TEST(PlannerTable, ColdThenWarmThenFrozenThenReleased) {
     9.5  | timer                  | thaw i1, stop i1 idle timeout
     9.6  | gone i1                |
   )");
+}
+
+// Host memory for two slices of 8 GB.
+PlannerConfig parking() {
+  return {.hostMemory = Bytes::gib(16)};
+}
+
+TEST(PlannerTable, ParksThenWakesThenReleases) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=60 freeze=1 park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    4    | timer                  | freeze i1
+    13   | timer                  | thaw i1, park i1
+    14   | parked i1              |
+    20   | arrive 2 f             | wake i1 c1:8
+    22   | woken i1               | dispatch 2 i1 woken (no instance; 1 parked)
+    23   | end 2                  |
+    24   | timer                  | freeze i1
+    33   | timer                  | thaw i1, park i1
+    34   | parked i1              |
+    83   | timer                  | stop i1 idle timeout no-hook
+    84   | gone i1                |
+  )",
+        parking());
+}
+
+TEST(PlannerTable, RequestDuringParkWaitsForItAndWakesIt) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    13   | timer                  | park i1
+    13.5 | arrive 2 f             |
+    14   | parked i1              | wake i1 c1:8
+    16   | woken i1               | dispatch 2 i1 woken (no instance; 1 parked)
+  )",
+        parking());
+}
+
+TEST(PlannerTable, ParkThatFailsEndsTheInstance) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    13   | timer                  | park i1
+    13.5 | arrive 2 f             |
+    14   | unparked i1 no driver  | stop i1 park failed no-hook, start i2 c1:8 (no instance)
+    15   | gone i1                |
+  )",
+        parking());
+}
+
+TEST(PlannerTable, WakeThatFailsStartsAnother) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    13   | timer                  | park i1
+    14   | parked i1              |
+    20   | arrive 2 f             | wake i1 c1:8
+    21   | gone i1 lost           | start i2 c1:8 (no instance)
+  )",
+        parking());
+}
+
+TEST(PlannerTable, IdleInstanceIsParkedForAnotherFunctionAndWakesOnTheCardThatIsFree) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:10 idle=600 freeze=never park=300 |
+    0    | function g gpu=T:10 idle=20 freeze=never |
+    0    | arrive 1 f             | start i1 c1:10 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    5    | arrive 2 g             | park i1
+    6    | parked i1              | start i2 c1:10 (no instance)
+    8    | ready i2               | dispatch 2 i2 cold (no instance)
+    9    | arrive 3 f             |
+    9.5  | card d T 16            | wake i1 c2:10
+    11   | woken i1               | dispatch 3 i1 woken (no instance; 1 parked; waited: no card of T had room)
+  )",
+        parking());
+}
+
+TEST(PlannerTable, FullHostMemoryGivesUpWhoIsParkedLongest) {
+  check(R"(
+    0    | card c T 32            |
+    0    | function f gpu=T:10 idle=600 freeze=never park=10 |
+    0    | function g gpu=T:10 idle=600 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:10 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    2    | end 1                  |
+    5    | arrive 2 g             | start i2 c1:10 (no instance)
+    6    | ready i2               | dispatch 2 i2 cold (no instance)
+    7    | end 2                  |
+    12   | timer                  | park i1
+    13   | parked i1              |
+    17   | timer                  | stop i1 made room no-hook
+    17.5 | gone i1                |
+    18   | timer                  | park i2
+    19   | parked i2              |
+  )",
+        parking());
 }
 
 TEST(PlannerTable, InstanceThatNeverServedIsReleasedToo) {

@@ -21,7 +21,7 @@ struct InstanceView {
   Instant since;               // of the state
   int inFlight = 0;            // requests it works on
   int waitingTurn = 0;         // requests that hold a slot and wait for the card's turn
-  std::optional<Slice> slice;  // Placing: claimed, not yet held
+  std::optional<Slice> slice;  // Placing, Recalled: claimed, not yet held
   std::optional<Instant> idleSince;
 };
 
@@ -39,6 +39,7 @@ struct FunctionView {
   std::size_t queued = 0;
   int starting = 0;        // instances not ready yet
   int serving = 0;         // Ready or Frozen
+  int parked = 0;          // Parked or on the way there
   std::string waitingFor;  // what the queue waits for; empty: nothing, or for starting instances
   std::optional<Instant> oldestDeadline;  // of the queued request that came first
 };

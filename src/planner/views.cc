@@ -18,7 +18,8 @@ InstanceView viewOf(const Instance& instance) {
       .slice = std::nullopt,
       .idleSince = std::nullopt};
   if (instance.card) view.slice = Slice{instance.card->id, instance.function->slice};
-  if (instance.isIdle()) view.idleSince = instance.idleSince;
+  if (instance.isIdle() || instance.state == InstanceState::Parked)
+    view.idleSince = instance.idleSince;
   return view;
 }
 
@@ -27,6 +28,7 @@ FunctionView viewOf(const Function& function) {
                     .queued = 0,
                     .starting = 0,
                     .serving = 0,
+                    .parked = 0,
                     .waitingFor = {},
                     .oldestDeadline = std::nullopt};
   if (!function.pool) return view;
@@ -34,6 +36,7 @@ FunctionView viewOf(const Function& function) {
   view.queued = pool.queue.size();
   view.starting = pool.starting() + pool.placing();
   view.serving = pool.serving();
+  view.parked = pool.parkedOrParking();
   view.waitingFor = describe(pool.shortage, function);
   if (!pool.queue.empty()) view.oldestDeadline = pool.queue.front()->deadline;
   return view;
