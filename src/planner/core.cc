@@ -51,8 +51,9 @@ void Planner::Core::step(Instant now, const Event& event, std::vector<Command>& 
   if (auto* cancelled = std::get_if<InvocationCancelled>(&event)) {
     left = leaveQueue(cancelled->invocation);
   }
-  while (auto due = deadlines_.takeDue(now)) expire(requests_.at(InvocationId(due->id)));
+  expireDue();
   std::visit([this](const auto& e) { on(e); }, event);
+  settleExpired();
   if (Function* function = findFunction(left)) settle(*function);
   pump();
   runTimers();

@@ -67,6 +67,8 @@ class Planner::Core {
   FunctionKey leaveQueue(InvocationId invocation);
   void refuse(Request& request, Error error);
   void expire(Request& request);
+  void expireDue();
+  void settleExpired();
   void refuseOverdue(Function& function);
   enum class SlotState { Free, Suspect, Broken };  // Suspect: the app may still work on the request
   void endDispatched(Request& request, SlotState slot);
@@ -154,7 +156,7 @@ class Planner::Core {
   void vacate(Instance& instance, const std::string& detail);
   // Brings a parked instance back: now, or as soon as the card has room.
   void recall(Instance& instance, CardBook& card);
-  void preferWake(Function& function);
+  bool wakeInstead(Instance& start);
 
   // invariants.cc
   void checkFunctions(std::size_t inFlight) const;
@@ -182,6 +184,8 @@ class Planner::Core {
   std::vector<Command>* commands_ = nullptr;
   std::vector<Account*> dirtyAccounts_;
   std::vector<Shelf*> dirtyShelves_;
+  std::vector<FunctionKey> expired_;  // lost requests that were too late; and their cards
+  std::vector<CardId> expiredCards_;
   std::vector<FunctionKey> unsettled_;  // got requests back
   std::vector<FunctionKey> maybeAsleep_;
 

@@ -39,6 +39,12 @@ void InstancePool::updateRoom(Instance& instance) {
   }
 }
 
+Instance* InstancePool::newest(InstanceState state) const {
+  Instance* instance = instances.back();
+  while (instance && instance->state != state) instance = instances.previous(*instance);
+  return instance;
+}
+
 void InstancePool::count(InstanceState state, int change) {
   switch (state) {
     case InstanceState::Placing:

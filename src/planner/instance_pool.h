@@ -51,6 +51,9 @@ class InstancePool {
   void updateRoom(Instance& instance);
   bool hasRoom(const Instance& instance) const;
 
+  // The last one made that is in that state; nullptr: none.
+  Instance* newest(InstanceState state) const;
+
   void count(InstanceState state, int change);
 
  private:

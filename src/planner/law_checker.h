@@ -100,6 +100,7 @@ class LawChecker {
 
   const PlannerConfig config_;
   Instant now_{};
+  FunctionKey fresh_;  // whose instance became ready or awake in this step
   std::map<FunctionKey, Function> functions_;
   std::map<InvocationId, Request> requests_;
   std::map<InstanceId, Instance> instances_;

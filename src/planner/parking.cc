@@ -65,12 +65,15 @@ void Planner::Core::recall(Instance& instance, CardBook& card) {
   tryStart(instance);
 }
 
-// A start that still waits for a card is given up: waking what has just been parked is cheaper.
-void Planner::Core::preferWake(Function& function) {
-  InstancePool& pool = *function.pool;
-  for (Instance* i = pool.instances.back(); i; i = pool.instances.previous(*i)) {
-    if (i->state == InstanceState::Placing) return forget(*i);
-  }
+// A start that still waits hands what it was promised to a parked instance of its function, which
+// is cheaper to wake.
+bool Planner::Core::wakeInstead(Instance& start) {
+  Instance* parked = start.function->pool->parked.back();
+  if (start.state != InstanceState::Placing || !parked) return false;
+  CardBook& card = *start.card;
+  forget(start);
+  recall(*parked, card);
+  return true;
 }
 
 void Planner::Core::on(const InstanceParked& event) {
@@ -78,11 +81,7 @@ void Planner::Core::on(const InstanceParked& event) {
   if (!instance || instance->state != InstanceState::Parking) return;  // it was being stopped
   Function& function = *instance->function;
   move(*instance, InstanceState::Parked);
-  if (draining_) {
-    release(*instance, StopReason::Drain);
-  } else {
-    preferWake(function);
-  }
+  if (draining_) release(*instance, StopReason::Drain);
   settle(function);
 }
 

@@ -1,5 +1,7 @@
 // From the queue to an instance, and out again.
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "planner/core.h"
@@ -44,9 +46,16 @@ void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth
 
 FunctionKey Planner::Core::leaveQueue(InvocationId invocation) {
   Request* request = findRequest(invocation);
-  if (!request || request->instance) return {};
+  if (!request || (request->instance && request->turn != Turn::Waiting)) return {};
   const FunctionKey key = request->function->key;
-  unqueue(*request);
+  if (request->instance) {  // it waits for a turn: its instance has not heard of it
+    expiredCards_.push_back(request->instance->card->id);
+    Instance& instance = *request->instance;
+    detach(*request);
+    releaseIfShuttingDown(instance);
+  } else {
+    unqueue(*request);
+  }
   requests_.erase(invocation);
   maybeAsleep_.push_back(key);
   return key;
@@ -74,7 +83,22 @@ void Planner::Core::expire(Request& request) {
   // through.
   deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
   refuse(request, deadlineError(function, config_));
-  settle(function);
+  expired_.push_back(function.key);
+}
+
+void Planner::Core::expireDue() {
+  while (auto due = deadlines_.takeDue(now_)) expire(requests_.at(InvocationId(due->id)));
+}
+
+// Only when all that is due is refused and the event is heard: what one leaves must not go to
+// another that is too late, or to an instance that is gone.
+void Planner::Core::settleExpired() {
+  for (CardId id : std::exchange(expiredCards_, {})) {
+    if (CardBook* card = ledger_.find(id)) grantTurns(*card);
+  }
+  for (FunctionKey key : std::exchange(expired_, {})) {
+    if (Function* function = findFunction(key)) settle(*function);
+  }
 }
 
 void Planner::Core::refuseOverdue(Function& function) {

@@ -20,10 +20,9 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
   pullWaiting(function);
   refuseOverdue(function);
   while (pool.hasSpare()) {
-    // The youngest is withdrawn: the others have waited longer for what they were promised.
-    Instance* newest = pool.instances.back();
-    while (!newest->waits()) newest = pool.instances.previous(*newest);
-    withdraw(*newest);
+    // The youngest start is withdrawn: the others have waited longer for what they were promised.
+    Instance* newest = pool.newest(InstanceState::Placing);
+    withdraw(newest ? *newest : *pool.newest(InstanceState::Recalled));
   }
   if (wanted(function) == 0) {
     stopWaiting(function);
@@ -246,7 +245,10 @@ bool Planner::Core::tryStart(Instance& instance) {
 
 void Planner::Core::startPlaced(const std::set<InstanceId>& placing) {
   const std::vector<InstanceId> inOrder(placing.begin(), placing.end());
-  for (InstanceId id : inOrder) tryStart(instances_.at(id));
+  for (InstanceId id : inOrder) {
+    Instance* instance = findInstance(id);
+    if (instance && instance->waits() && !wakeInstead(*instance)) tryStart(*instance);
+  }
 }
 
 void Planner::Core::markDirty(Account& account) {

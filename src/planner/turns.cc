@@ -114,8 +114,8 @@ void Planner::Core::expireInTurn(Request& request) {
   deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
   detach(request);
   refuse(request, std::move(error));
-  grantTurns(card);
-  settle(function);
+  expiredCards_.push_back(card.id);
+  expired_.push_back(function.key);
 }
 
 }  // namespace okibi::planner
