@@ -31,6 +31,36 @@ Result<std::string> functionParameter(const Call& call) {
   return fail(ErrorKind::Invalid, "functionName: is required", "InvalidArgument");
 }
 
+// What is fixed about a card. Simulated ones have no more than a name.
+void addFacts(json::object& card, const seams::CardFacts& facts) {
+  card["name"] = toJsonText(facts.name);
+  if (facts.card.origin == CardOrigin::Simulated) return;
+  card["totalMB"] = facts.total.wholeMib();
+  card["reservedMB"] = facts.reserved.wholeMib();
+  card["pciAddress"] = toJsonText(facts.pciAddress);
+  card["computeCapability"] = fmt::format("{}.{}", facts.capabilityMajor, facts.capabilityMinor);
+  if (facts.numaNode) card["numaNode"] = *facts.numaNode;
+  if (facts.minorNumber) card["minorNumber"] = *facts.minorNumber;
+  if (!facts.mig) return;
+  card["mig"] = json::object{{"parentUuid", toJsonText(facts.mig->parentUuid)},
+                             {"gpuInstance", facts.mig->gpuInstance},
+                             {"computeInstance", facts.mig->computeInstance}};
+}
+
+// The caller's own; what other accounts run there is not for it to know.
+json::array holderList(const Call& call, const conductor::CardStatus& status) {
+  json::array out;
+  for (const auto& holder : status.holders) {
+    if (holder.function.account != call.account) continue;
+    json::object one{{"instanceId", toJsonText(holder.instance)},
+                     {"functionName", toJsonText(holder.function.name)},
+                     {"sliceMB", holder.slice.wholeMib()}};
+    if (status.use) one["inUseMB"] = holder.inUse.wholeMib();
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 json::array cardList(const Call& call) {
   json::array out;
   for (const conductor::CardStatus& status : call.conductor.cards()) {
@@ -38,6 +68,13 @@ json::array cardList(const Call& call) {
     card["memoryMB"] = status.card.memory.wholeMib();
     card["usedMB"] = status.used.wholeMib();
     card["slices"] = status.slices;
+    addFacts(card, status.facts);
+    card["takenOut"] = toJsonText(status.out);
+    if (status.use) {
+      card["inUseMB"] = status.use->used.wholeMib();
+      if (status.use->busyPercent) card["busyPercent"] = *status.use->busyPercent;
+    }
+    card["instances"] = holderList(call, status);
     out.push_back(std::move(card));
   }
   return out;
@@ -48,6 +85,11 @@ Result<Answer> info(const Call& call) {
                                          {"accountId", toJsonText(call.account)},
                                          {"region", toJsonText(call.region())},
                                          {"cards", cardList(call)}}));
+}
+
+Result<Answer> cards(const Call& call) {
+  return ok(json::serialize(json::object{
+      {"driverVersion", toJsonText(call.conductor.driverVersion())}, {"cards", cardList(call)}}));
 }
 
 Result<Answer> instances(const Call& call) {
@@ -183,7 +225,7 @@ net::Task<Result<Answer>> serveOkibi(const Call& call) {
   if (resource == "invocations") co_return co_await invocations(call);
   if (resource == "logs") co_return logs(call);
   if (resource == "images") co_return listImages(call);
-  if (resource == "cards") co_return ok(json::serialize(json::object{{"cards", cardList(call)}}));
+  if (resource == "cards") co_return cards(call);
   co_return notSupported(call);
 }
 

@@ -40,6 +40,42 @@ std::size_t newest(std::int64_t limit) {
   return static_cast<std::size_t>(limit);
 }
 
+std::string kindOf(const Json& card) {
+  const std::string out = text(card, "takenOut");
+  std::string kind = isTrue(card, "simulated") ? "simulated"
+                     : field(card, "mig")      ? "partition"
+                                               : "physical";
+  return out.empty() ? kind : kind + ", taken out: " + out;
+}
+
+// What the driver says is unknown of simulated cards, and of some real ones.
+std::string knownSize(const Json& object, std::string_view name) {
+  return field(object, name) ? formatMegabytes(number(object, name)) : "-";
+}
+
+std::vector<std::string> cardRow(const Json& card) {
+  return {text(card, "uuid"),
+          text(card, "type"),
+          text(card, "name"),
+          formatMegabytes(number(card, "memoryMB")),
+          formatMegabytes(number(card, "usedMB")),
+          text(card, "slices"),
+          knownSize(card, "inUseMB"),
+          field(card, "busyPercent") ? text(card, "busyPercent") + "%" : "-",
+          kindOf(card)};
+}
+
+void printSlices(const boost::json::array& cards) {
+  Table table({left("CARD"), left("INSTANCE"), left("FUNCTION"), right("SLICE"), right("IN USE")});
+  for (const Json& card : cards) {
+    for (const Json& holder : items(card, "instances")) {
+      table.add({text(card, "uuid"), text(holder, "instanceId"), text(holder, "functionName"),
+                 formatMegabytes(number(holder, "sliceMB")), knownSize(holder, "inUseMB")});
+    }
+  }
+  if (!table.empty()) print("\n" + table.text());
+}
+
 std::string sizeOrDash(const Json& object, std::string_view name) {
   double size = number(object, name);
   return size > 0 ? formatMegabytes(size) : "-";
@@ -124,18 +160,14 @@ Outcome<void> showCards(Context& context) {
     printLine("no cards on this machine (`okibi serve --simulated-cards TYPE=N` simulates some)");
     return {};
   }
-  Table table(
-      {left("CARD"), left("TYPE"), right("MEMORY"), right("USED"), right("SLICES"), left("KIND")});
-  for (const Json& card : items(*answer, "cards")) {
-    const Json* slices = field(card, "slices");
-    std::string count = slices != nullptr && slices->is_array()
-                            ? std::to_string(slices->get_array().size())
-                            : text(card, "slices");
-    table.add({text(card, "uuid"), text(card, "type"), formatMegabytes(number(card, "memoryMB")),
-               formatMegabytes(number(card, "usedMB")), count,
-               isTrue(card, "simulated") ? "simulated" : "physical"});
+  if (const std::string driver = text(*answer, "driverVersion"); !driver.empty()) {
+    printLine("driver " + driver);
   }
+  Table table({left("CARD"), left("TYPE"), left("NAME"), right("MEMORY"), right("BOOKED"),
+               right("SLICES"), right("IN USE"), right("BUSY"), left("KIND")});
+  for (const Json& card : items(*answer, "cards")) table.add(cardRow(card));
   print(table.text());
+  printSlices(items(*answer, "cards"));
   return {};
 }
 

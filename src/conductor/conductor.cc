@@ -215,16 +215,6 @@ std::vector<InstanceStatus> Conductor::instances() const {
   return list;
 }
 
-std::vector<CardStatus> Conductor::cards() const {
-  std::vector<CardStatus> list;
-  for (const planner::CardView& view : planner_.cards()) {
-    for (const Card& card : settings_.cards) {
-      if (card.id == view.id) list.push_back({card, view.used, view.slices});
-    }
-  }
-  return list;
-}
-
 std::vector<std::string> Conductor::imagesInUse() const {
   std::vector<std::string> digests;
   for (const Function* function : catalog_.all()) {

@@ -17,12 +17,14 @@
 #include "conductor/accounting.h"
 #include "conductor/catalog.h"
 #include "conductor/function_logs.h"
+#include "conductor/gpu_watchdog.h"
 #include "conductor/instance.h"
 #include "conductor/invocation.h"
 #include "conductor/traffic_split.h"
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "planner/planner.h"
+#include "seams/gpu_inventory.h"
 #include "seams/image_store.h"
 #include "seams/instance_runtime.h"
 
@@ -61,10 +63,21 @@ struct InstanceStatus {
   Duration age{}, stateAge{};
   int pid = 0;
 };
+// One card, for people: what is booked on it, and what the driver says.
 struct CardStatus {
+  // An instance with a slice of it.
+  struct Holder {
+    std::string instance;
+    FunctionRef function;
+    Bytes slice, inUse;
+  };
   Card card;
-  Bytes used;
+  Bytes used;  // booked
   int slices = 0;
+  std::string out;  // why it gets no more work; empty: it does
+  seams::CardFacts facts;
+  std::optional<seams::CardUse> use;  // nullopt: not known, as of simulated cards
+  std::vector<Holder> holders;
 };
 
 class Conductor : private seams::InstanceListener {
@@ -73,6 +86,9 @@ class Conductor : private seams::InstanceListener {
             seams::ImageStore& images, seams::InstanceRuntime& runtime);
   ~Conductor() override;
 
+  // Follows real cards: ends what exceeds its slice by more than `allowance`, takes out what
+  // failed. Before start(); `inventory` outlives the loop, and settings().cards are its cards.
+  void watchGpus(seams::GpuInventory& inventory, Bytes allowance);
   // Adds the cards and every function that was deployed; resumes unfinished deployments.
   void start();
   // Refuses new requests, lets the rest finish, stops every instance; returns at rest or at
@@ -121,6 +137,7 @@ class Conductor : private seams::InstanceListener {
   // Views.
   std::vector<InstanceStatus> instances() const;
   std::vector<CardStatus> cards() const;
+  std::string driverVersion() const;             // of the cards; empty: there is no driver
   std::vector<std::string> imagesInUse() const;  // digests of deployed functions
   const Settings& settings() const { return settings_; }
   Catalog& catalog() { return catalog_; }
@@ -180,6 +197,14 @@ class Conductor : private seams::InstanceListener {
   net::Task<void> watchHealth(std::shared_ptr<Instance> instance);
   net::Task<Result<void>> checkHealth(std::shared_ptr<Instance> instance);
 
+  // GPUs (conductor/gpu_watch.cc)
+  net::Task<void> followGpus();
+  void checkSlices();
+  void onGpuEvent(const seams::GpuEvent& event);
+  void takeCardOut(CardId card, const std::string& reason);
+  // Kills it; `error` answers its requests, `word` says why in the ledger.
+  void endFor(std::shared_ptr<Instance> instance, Error error, std::string word);
+
   void instanceGone(std::shared_ptr<Instance> instance, Error error);
   Error exitError(const Instance& instance, const seams::InstanceExit& exit) const;
 
@@ -202,6 +227,11 @@ class Conductor : private seams::InstanceListener {
   std::deque<planner::Event> events_;
   enum class Stepping { No, Yes } stepping_ = Stepping::No;
   net::Timer timer_;
+
+  seams::GpuInventory* gpus_ = nullptr;
+  seams::GpuUse gpuUse_;  // the last sample
+  GpuWatchdog gpuWatchdog_;
+  std::map<CardId, std::string> cardsOut_;
 
   std::map<FunctionKey, std::shared_ptr<const Revision>> revisions_;
   std::map<Target, FunctionKey> current_;

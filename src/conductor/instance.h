@@ -56,6 +56,10 @@ struct Instance {
   // answer are one active interval and its GPU time is rounded up once.
   ledger::UseId initializing;
   std::string stopWord;  // why it was stopped, for the ledger
+  std::string cgroup;    // of its processes; empty while there are none, and without a slice
+  // The platform killed it for this, and the ledger's word for it.
+  std::optional<Error> endReason;
+  std::string endWord = "crashed";
   int inFlight = 0;
   // Whether its processes run: health checks pause while they do not.
   enum class Cpu { Running, Stopped } cpu = Cpu::Running;

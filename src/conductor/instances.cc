@@ -107,6 +107,9 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   }
   instance->sandbox = Instance::Sandbox::Exists;
   instance->times.sandboxed = loop_.now();
+  if (instance->slice && gpus_ != nullptr) {
+    if (const auto pid = runtime_.pidOf(instance->id)) instance->cgroup = gpus_->cgroupOf(*pid);
+  }
   if (instance->phase != InstancePhase::Starting) co_return Result<void>{};
   step(planner::InstanceStarted{instance->id});
   auto connection = co_await awaitListening(instance);
@@ -246,7 +249,7 @@ net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::connectionTo(
 void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {
   if (instance->phase == InstancePhase::Gone) return;
   const std::string word =
-      instance->phase == InstancePhase::Stopping ? instance->stopWord : "crashed";
+      instance->phase == InstancePhase::Stopping ? instance->stopWord : instance->endWord;
   instance->phase = InstancePhase::Gone;
   instance->connections.invalidate();
   accounting_.instanceClosed(instance->name, word, momentNow(loop_));
@@ -257,6 +260,7 @@ void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {
 }
 
 Error Conductor::exitError(const Instance& instance, const seams::InstanceExit& exit) const {
+  if (instance.endReason) return *instance.endReason;
   const FunctionSpec& spec = instance.revision->spec;
   if (exit.outOfMemory) {
     return {ErrorKind::Unavailable,

@@ -26,12 +26,25 @@ std::vector<std::filesystem::path> folders(const YAML::Node& list) {
   return out;
 }
 
+// In the order of the file: the first that fits a card decides.
+void setCardTypes(Config& config, const YAML::Node& node) {
+  if (!node.IsMap()) throw YAML::Exception(node.Mark(), "is not a map");
+  config.cardTypes.clear();
+  for (const auto& entry : node) {
+    config.cardTypes.push_back({entry.first.as<std::string>(), entry.second.as<std::string>(), {}});
+  }
+}
+
 std::span<const Key> keys() {
   static const auto kKeys = std::to_array<Key>({
       {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
       {"stateDir", [](Config& c, const YAML::Node& n) { c.stateDirectory = n.as<std::string>(); }},
       {"simulatedCards",
        [](Config& c, const YAML::Node& n) { c.simulatedCards = n.as<std::string>(); }},
+      {"nvmlLibrary", [](Config& c, const YAML::Node& n) { c.nvmlLibrary = n.as<std::string>(); }},
+      {"cardTypes", setCardTypes},
+      {"gpuAllowanceMB",
+       [](Config& c, const YAML::Node& n) { c.gpuAllowance = Bytes::mib(n.as<std::int64_t>()); }},
       {"prices", [](Config& c, const YAML::Node& n) { c.priceFile = n.as<std::string>(); }},
       {"insecureNoAuth",
        [](Config& c, const YAML::Node& n) {
@@ -141,6 +154,11 @@ Result<void> validate(const Config& config) {
     return fail(ErrorKind::Invalid,
                 fmt::format("drainSeconds: {} is not in 0–{}", config.drainDeadline.count(),
                             limits::kTimeoutMax.count()));
+  }
+  if (auto named = gpu::checkRules(config.cardTypes); !named) return named;
+  if (config.gpuAllowance < Bytes() || config.gpuAllowance > Bytes::gib(16)) {
+    return fail(ErrorKind::Invalid, fmt::format("gpuAllowanceMB: {} is not in 0–16384",
+                                                config.gpuAllowance.wholeMib()));
   }
   for (std::string_view level : {"debug", "info", "warning", "error"}) {
     if (config.logLevel == level) return {};

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "gpu/card_naming.h"
 #include "model/function.h"
 
 namespace okibi::daemon {
@@ -19,10 +20,13 @@ enum class Authentication { Signature, None };
 constexpr int kCardTurnsMax = 64;
 
 struct Config {
-  std::string listen = "127.0.0.1:7070";                      // listen
-  std::filesystem::path stateDirectory = "/var/lib/okibi";    // stateDir
-  std::string simulatedCards;                                 // simulatedCards: "fc.gpu.tesla.1=2"
-  std::filesystem::path priceFile;                            // prices: price book; empty: built in
+  std::string listen = "127.0.0.1:7070";                    // listen
+  std::filesystem::path stateDirectory = "/var/lib/okibi";  // stateDir
+  std::string simulatedCards;                               // simulatedCards: "fc.gpu.tesla.1=2"
+  std::filesystem::path nvmlLibrary = "libnvidia-ml.so.1";  // nvmlLibrary: file or loader's name
+  std::vector<gpu::CardRule> cardTypes;  // cardTypes: {"NVIDIA A30": "okibi.gpu.a30"}; '*' any text
+  Bytes gpuAllowance = Bytes::mib(768);  // gpuAllowanceMB: above a slice before the kill, 0–16384
+  std::filesystem::path priceFile;       // prices: price book; empty: built in
   Authentication authentication = Authentication::Signature;  // insecureNoAuth: true
   std::string account = "1000000000000001";                   // account: of the first key
   std::string region = "local";                               // region

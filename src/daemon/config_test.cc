@@ -55,6 +55,20 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_EQ(validate(config).error().message.substr(0, 6), "listen");
 }
 
+TEST(Config, CardTypesAreCheckedAndKeepTheirOrder) {
+  Config config;
+  ASSERT_TRUE(
+      applyYaml(config, "cardTypes:\n  \"*A30*\": okibi.gpu.a30\n  \"*\": okibi.gpu.any\n"));
+  ASSERT_EQ(config.cardTypes.size(), 2u);
+  EXPECT_EQ(config.cardTypes[0].pattern, "*A30*");
+  EXPECT_EQ(config.cardTypes[1].type, "okibi.gpu.any");
+  EXPECT_TRUE(validate(config));
+  ASSERT_TRUE(applyYaml(config, "cardTypes: {T4: fc.gpu.t4}"));
+  EXPECT_EQ(validate(config).error().message.substr(0, 9), "cardTypes");
+  EXPECT_FALSE(applyYaml(config, "cardTypes: T4"));
+  EXPECT_FALSE(applyYaml(config, "gpuAllowanceMB: much"));
+}
+
 TEST(Config, NoAuthIsRefusedOffLoopback) {
   Config config;
   config.authentication = Authentication::None;

@@ -16,6 +16,7 @@
 #include "conductor/error_answer.h"
 #include "daemon/flags.h"
 #include "gateway/gateway.h"
+#include "gpu/nvml_inventory.h"
 #include "gpu/simulated_cards.h"
 #include "images/oci_image_store.h"
 #include "net/http_server.h"
@@ -74,7 +75,32 @@ void applyLogLevel(const std::string& level) {
   if (level == "error") log::setLevel(log::Level::Error);
 }
 
-conductor::Settings settingsOf(const Config& config, std::vector<Card> cards) {
+// The cards of this machine: simulated ones when they were asked for, and then nothing else; the
+// driver's otherwise, and none where there is no driver.
+std::unique_ptr<seams::GpuInventory> openInventory(const Config& config,
+                                                   std::vector<Card> simulated) {
+  if (!simulated.empty()) {
+    log::info("cards are simulated", "cards={}", simulated.size());
+    return std::make_unique<gpu::SimulatedInventory>(std::move(simulated));
+  }
+  gpu::NvmlOptions options;
+  options.library = config.nvmlLibrary;
+  options.rules = config.cardTypes;
+  auto inventory = gpu::NvmlInventory::open(std::move(options));
+  if (!inventory) {
+    const auto level =
+        inventory.error().kind == ErrorKind::NotFound ? log::Level::Info : log::Level::Warning;
+    log::write(level, "no NVIDIA cards", fmt::format("reason=\"{}\"", inventory.error().message));
+    return std::make_unique<gpu::SimulatedInventory>(std::vector<Card>{});
+  }
+  for (const seams::CardFacts& facts : (*inventory)->describe().cards) {
+    log::info("card", "uuid={} name=\"{}\" type={} memory_gb={}", facts.card.uuid, facts.name,
+              facts.card.type, facts.card.memory.wholeGib());
+  }
+  return std::move(*inventory);
+}
+
+conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& inventory) {
   conductor::Settings settings;
   settings.account = config.account;
   settings.region = config.region;
@@ -82,7 +108,9 @@ conductor::Settings settingsOf(const Config& config, std::vector<Card> cards) {
   settings.listenTimeout = config.startTimeout;
   settings.layoutRoots = config.layoutRoots;
   settings.planner.cardTurns = config.cardTurns;
-  settings.cards = std::move(cards);
+  for (const seams::CardFacts& facts : inventory.describe().cards) {
+    settings.cards.push_back(facts.card);
+  }
   settings.cpus = get_nprocs();
   struct sysinfo info{};
   sysinfo(&info);
@@ -156,8 +184,8 @@ net::Task<void> shutDown(net::Loop& loop, net::HttpServer& server, conductor::Co
 }
 
 Result<void> run(const Config& config) {
-  auto cards = gpu::parseSimulatedCards(config.simulatedCards);
-  if (!cards) return fail(cards.error());
+  auto simulated = gpu::parseSimulatedCards(config.simulatedCards);
+  if (!simulated) return fail(simulated.error());
   auto prices = readPrices(config.priceFile);
   if (!prices) return fail(prices.error());
   auto directory = store::StateDirectory::acquire(config.stateDirectory);
@@ -174,6 +202,7 @@ Result<void> run(const Config& config) {
   conductor::Accounts accounts(**store, config.account);
   if (auto loaded = accounts.load(); !loaded) return loaded;
   if (auto ok = ensureFirstKey(accounts); !ok) return ok;
+  const auto inventory = openInventory(config, std::move(*simulated));
   auto loop = std::make_unique<net::Loop>();
   auto accounting = conductor::Accounting::open(*loop, directory->ledgerDirectory(), **store,
                                                 std::move(*prices), conductor::wallNow());
@@ -186,7 +215,7 @@ Result<void> run(const Config& config) {
   auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
   if (!images) return fail(images.error());
   runtime::NativeRuntime runtime(*loop, std::move(*launcher), launching);
-  auto owned = std::make_unique<conductor::Conductor>(*loop, settingsOf(config, std::move(*cards)),
+  auto owned = std::make_unique<conductor::Conductor>(*loop, settingsOf(config, *inventory),
                                                       catalog, **accounting, **images, runtime);
   conductor::Conductor& conductor = *owned;
   auth::Verifier verifier(keyLookup(accounts));
@@ -209,6 +238,7 @@ Result<void> run(const Config& config) {
   doors.emplace(gateway, api, config.authentication);
   fmt::print("listening on {}\n", address->toString());
   std::fflush(stdout);
+  conductor.watchGpus(*inventory, config.gpuAllowance);
   conductor.start();
   enum class Phase { Running, Draining } phase = Phase::Running;
   const auto onStop = [&] {

@@ -61,14 +61,6 @@ TEST(ProcessCgroup, TheUnifiedPathUnlessItIsTheRoot) {
   EXPECT_EQ(cgroupFrom("nonsense\n"), "");
 }
 
-TEST(ProcessCgroup, WithinIsByWholeNames) {
-  EXPECT_TRUE(isWithin("/a/b", "/a/b"));
-  EXPECT_TRUE(isWithin("/a/b/c", "/a/b"));
-  EXPECT_FALSE(isWithin("/a/bc", "/a/b"));
-  EXPECT_FALSE(isWithin("/a", "/a/b"));
-  EXPECT_FALSE(isWithin("/a", ""));
-}
-
 TEST(XidPolicy, TheTableIsInOrderAndSaysWhoseFaultItIs) {
   for (std::size_t i = 1; i < xidRules().size(); ++i) {
     EXPECT_LT(xidRules()[i - 1].code, xidRules()[i].code);

@@ -203,6 +203,10 @@ const NvmlInventory::Offered* NvmlInventory::find(CardId card) const {
   return index < offered_.size() ? &offered_[index] : nullptr;
 }
 
+std::string NvmlInventory::cgroupOf(int pid) const {
+  return gpu::cgroupOf(options_.procRoot, pid);
+}
+
 // ---- use
 
 std::optional<Bytes> NvmlInventory::usedOf(nvml::Device device) const {
@@ -236,7 +240,7 @@ void NvmlInventory::addProcesses(std::size_t index, seams::GpuUse& use) const {
       seams::ProcessUse process;
       process.card = cards_.cards[index].card.id;
       process.pid = static_cast<int>(found[i].pid);
-      process.cgroup = cgroupOf(options_.procRoot, process.pid);
+      process.cgroup = cgroupOf(process.pid);
       if (found[i].usedGpuMemory != nvml::kNotAvailable) {
         process.memory = Bytes(static_cast<std::int64_t>(found[i].usedGpuMemory));
       }

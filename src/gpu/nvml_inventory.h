@@ -30,6 +30,7 @@ class NvmlInventory final : public seams::GpuInventory, public MemoryCap {
   ~NvmlInventory() override;
 
   const seams::Cards& describe() const override { return cards_; }
+  std::string cgroupOf(int pid) const override;
   Result<seams::GpuUse> use() override;
   Result<std::optional<seams::GpuEvent>> waitForEvent(Duration timeout) override;
 

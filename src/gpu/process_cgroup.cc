@@ -27,9 +27,4 @@ std::string cgroupOf(const std::filesystem::path& procRoot, int pid) {
   return cgroupFrom(readText(procRoot / std::to_string(pid) / "cgroup").value_or(""));
 }
 
-bool isWithin(std::string_view inner, std::string_view group) {
-  if (group.empty() || !inner.starts_with(group)) return false;
-  return inner.size() == group.size() || group.ends_with('/') || inner[group.size()] == '/';
-}
-
 }  // namespace okibi::gpu

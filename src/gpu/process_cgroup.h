@@ -16,7 +16,4 @@ std::string cgroupFrom(std::string_view text);
 // Of a live process; empty when it is gone. `procRoot`: "/proc".
 std::string cgroupOf(const std::filesystem::path& procRoot, int pid);
 
-// `inner` is `group` or lies below it.
-bool isWithin(std::string_view inner, std::string_view group);
-
 }  // namespace okibi::gpu

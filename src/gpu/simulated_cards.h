@@ -23,6 +23,7 @@ class SimulatedInventory final : public seams::GpuInventory {
   explicit SimulatedInventory(std::vector<Card> cards);
 
   const seams::Cards& describe() const override { return cards_; }
+  std::string cgroupOf(int) const override { return {}; }
   Result<seams::GpuUse> use() override;
   Result<std::optional<seams::GpuEvent>> waitForEvent(Duration timeout) override;
 

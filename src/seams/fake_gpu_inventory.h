@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "seams/gpu_inventory.h"
@@ -23,6 +24,8 @@ class FakeGpuInventory : public GpuInventory {
   }
 
   const Cards& describe() const override { return cards_; }
+  // "/pid/N"
+  std::string cgroupOf(int pid) const override { return "/pid/" + std::to_string(pid); }
   Result<GpuUse> use() override {
     std::lock_guard lock(mutex_);
     return use_;

@@ -2,7 +2,7 @@
 // GpuInventory: which cards this machine has, who uses them, and what happens to them. Implemented
 // by gpu/ over the driver and by simulated cards, never both in one daemon; the fake for tests is
 // seams/fake_gpu_inventory.h.
-// describe() may be called anywhere; the rest blocks: on a worker thread.
+// describe() and cgroupOf() may be called anywhere; the rest blocks: on a worker thread.
 
 #include <optional>
 #include <string>
@@ -44,7 +44,7 @@ struct Cards {
 struct ProcessUse {
   CardId card;
   int pid = 0;         // on the host
-  std::string cgroup;  // of the process (see gpu/process_cgroup.h); empty: it is gone
+  std::string cgroup;  // of the process (see cgroupOf); empty: it is gone
   std::optional<Bytes> memory;
 };
 
@@ -80,6 +80,8 @@ class GpuInventory {
   virtual ~GpuInventory() = default;
 
   virtual const Cards& describe() const = 0;
+  // The control group of a process of this host, as in ProcessUse; empty: it is gone.
+  virtual std::string cgroupOf(int pid) const = 0;
   // A moment's use of all cards. Unavailable when the driver does not answer; a single card that
   // does not is left out.
   virtual Result<GpuUse> use() = 0;

@@ -1,0 +1,162 @@
+// The driver's news of cards, a few times a second: who uses them, which failed, who holds more
+// than its slice. What follows for placement is the planner's.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "conductor/clock.h"
+#include "conductor/conductor.h"
+
+namespace okibi::conductor {
+namespace {
+
+constexpr Duration kBetweenSamples = 400ms;
+constexpr int kEventsAtOnce = 16;
+
+struct GpuNews {
+  Result<seams::GpuUse> use;
+  std::vector<seams::GpuEvent> events;
+  std::optional<Error> noMoreEvents;
+};
+
+enum class Listen { Yes, No };
+
+// On a worker thread: the driver may take its time.
+GpuNews ask(seams::GpuInventory& inventory, Listen listen) {
+  GpuNews news{inventory.use(), {}, std::nullopt};
+  for (int i = 0; listen == Listen::Yes && i < kEventsAtOnce; ++i) {
+    auto event = inventory.waitForEvent(Duration::zero());
+    if (!event) news.noMoreEvents = event.error();
+    if (!event || !*event) break;
+    news.events.push_back(std::move(**event));
+  }
+  return news;
+}
+
+bool isAlive(const Instance& instance) {
+  return instance.phase == InstancePhase::Starting || instance.phase == InstancePhase::Serving;
+}
+
+}  // namespace
+
+void Conductor::watchGpus(seams::GpuInventory& inventory, Bytes allowance) {
+  gpus_ = &inventory;
+  gpuWatchdog_ = GpuWatchdog(allowance);
+  const auto& cards = inventory.describe().cards;
+  const bool real = std::ranges::any_of(cards, [](const seams::CardFacts& facts) {
+    return facts.card.origin == CardOrigin::Physical;
+  });
+  if (real) loop_.spawn(followGpus());
+}
+
+net::Task<void> Conductor::followGpus() {
+  auto listen = Listen::Yes;
+  for (;;) {
+    GpuNews news = co_await loop_.offload([this, listen] { return ask(*gpus_, listen); });
+    for (const seams::GpuEvent& event : news.events) onGpuEvent(event);
+    if (news.noMoreEvents) {
+      log::warning("no card events", "error=\"{}\"", news.noMoreEvents->message);
+      listen = Listen::No;
+    }
+    if (news.use) {
+      gpuUse_ = std::move(*news.use);
+      checkSlices();
+    } else {
+      log::warning("card use unknown", "error=\"{}\"", news.use.error().message);
+    }
+    co_await loop_.sleep(kBetweenSamples);
+  }
+}
+
+void Conductor::checkSlices() {
+  std::vector<SliceHolder> holders;
+  for (const auto& [id, instance] : instances_) {
+    if (!instance->slice || !isAlive(*instance)) continue;
+    holders.push_back({id, instance->slice->memory, instance->cgroup});
+  }
+  for (const Excess& excess : gpuWatchdog_.sample(gpuUse_, holders)) {
+    const std::shared_ptr<Instance> instance = instances_.at(excess.instance);
+    endFor(instance,
+           {ErrorKind::Unavailable,
+            fmt::format("Function instance exceeded its GPU memory: gpuMemorySize is {} MB, the "
+                        "driver reports {} MB ({} MB allowed with overhead)",
+                        instance->slice->memory.wholeMib(), excess.used.wholeMib(),
+                        excess.allowed.wholeMib()),
+            "FunctionOOMError"},
+           "exceeded its GPU memory");
+  }
+}
+
+void Conductor::onGpuEvent(const seams::GpuEvent& event) {
+  log::error("card event", "card={} event=\"{}\"", event.card.value(), event.text);
+  if (!event.card.valid()) return;
+  if (event.consequence == seams::Consequence::TakeCardOut) takeCardOut(event.card, event.text);
+  if (event.consequence != seams::Consequence::EndInstance) return;
+  std::vector<std::shared_ptr<Instance>> there;
+  for (const auto& [id, instance] : instances_) {
+    if (instance->slice && instance->slice->card == event.card && isAlive(*instance)) {
+      there.push_back(instance);
+    }
+  }
+  // The event does not say which process it was. The driver has ended that one's work already; its
+  // neighbours on the card are not to pay for it.
+  if (there.size() != 1) return;
+  endFor(there.front(),
+         {ErrorKind::Unavailable, "The instance's work on its GPU failed: " + event.text,
+          "FunctionUnhandledError"},
+         "fault on its GPU");
+}
+
+void Conductor::takeCardOut(CardId card, const std::string& reason) {
+  if (!cardsOut_.emplace(card, reason).second) return;
+  log::error("card taken out", "card={} reason=\"{}\"", card.value(), reason);
+  step(planner::CardLost{card});
+}
+
+void Conductor::endFor(std::shared_ptr<Instance> instance, Error error, std::string word) {
+  if (instance->endReason) return;
+  log::warning("instance ended", "instance={} function={} reason=\"{}\"", instance->name,
+               instance->revision->ref.name, error.message);
+  instance->endReason = std::move(error);
+  instance->endWord = std::move(word);
+  // No new request goes there while it dies; those it has are answered when it is gone.
+  step(planner::InstanceHealthChanged{instance->id, planner::Health::Unhealthy});
+  loop_.spawn(runtime_.stop(instance->id, Duration::zero()));
+}
+
+std::vector<CardStatus> Conductor::cards() const {
+  std::vector<CardStatus> list;
+  for (const Card& card : settings_.cards) {
+    CardStatus status;
+    status.card = card;
+    for (const planner::CardView& view : planner_.cards()) {
+      if (view.id != card.id) continue;
+      status.used = view.used;
+      status.slices = view.slices;
+    }
+    if (const auto out = cardsOut_.find(card.id); out != cardsOut_.end()) status.out = out->second;
+    if (gpus_ != nullptr) {
+      const auto& facts = gpus_->describe().cards;
+      const auto found = std::ranges::find_if(
+          facts, [&](const seams::CardFacts& one) { return one.card.id == card.id; });
+      if (found != facts.end()) status.facts = *found;
+    }
+    const auto use = std::ranges::find(gpuUse_.cards, card.id, &seams::CardUse::card);
+    if (use != gpuUse_.cards.end()) status.use = *use;
+    for (const auto& [id, instance] : instances_) {
+      if (!instance->slice || instance->slice->card != card.id) continue;
+      status.holders.push_back({instance->name, instance->revision->ref, instance->slice->memory,
+                                usedWithin(gpuUse_, instance->cgroup)});
+    }
+    list.push_back(std::move(status));
+  }
+  return list;
+}
+
+std::string Conductor::driverVersion() const {
+  return gpus_ == nullptr ? "" : gpus_->describe().driverVersion;
+}
+
+}  // namespace okibi::conductor
