@@ -14,12 +14,14 @@
 namespace okibi::conductor {
 namespace {
 
-planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const FunctionSpec& spec) {
+planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const FunctionSpec& spec,
+                             const std::vector<Card>& cards) {
   planner::FunctionPlan plan;
   plan.key = key;
   plan.account = ref.account;
   plan.name = ref.name;
   plan.gpu = spec.gpu;
+  if (plan.gpu) plan.gpu->memory = sliceOf(*plan.gpu, cards);
   plan.concurrency = spec.concurrency;
   plan.idleTimeout = spec.idleTimeout;
   // Fact sheet 3.4: with one request at a time and no health check, an instance whose request was
@@ -196,7 +198,7 @@ void Conductor::open(const Target& target, const FunctionSpec& spec, std::uint64
     replaces = current->second;
   }
   current_[target] = key;
-  step(planner::FunctionAdded{planOf(key, target.function, spec), replaces});
+  step(planner::FunctionAdded{planOf(key, target.function, spec, settings_.cards), replaces});
   if (replaces) revisions_.erase(*replaces);
 }
 

@@ -1,5 +1,6 @@
 #include "model/gpu_spec.h"
 
+#include <algorithm>
 #include <array>
 
 namespace okibi {
@@ -29,6 +30,16 @@ const CardType* findCardType(std::string_view name) {
     if (type.name == name) return &type;
   }
   return nullptr;
+}
+
+Bytes sliceOf(const GpuConfig& gpu, std::span<const Card> cards) {
+  Bytes slice = gpu.memory;
+  const CardType* type = findCardType(gpu.type);
+  if (type == nullptr || gpu.memory != type->memory) return slice;
+  for (const Card& card : cards) {
+    if (card.type == gpu.type) slice = std::min(slice, card.memory);
+  }
+  return slice;
 }
 
 }  // namespace okibi

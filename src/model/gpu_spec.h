@@ -43,4 +43,8 @@ struct Card {
   CardOrigin origin = CardOrigin::Physical;
 };
 
+// What `gpu` takes of one of `cards`. All the memory that a type has on paper means a whole card,
+// although the driver keeps a part of it: then the slice is what the smallest card of the type has.
+Bytes sliceOf(const GpuConfig& gpu, std::span<const Card> cards);
+
 }  // namespace okibi

@@ -77,7 +77,7 @@ Result<void> validateGpu(const FunctionSpec& spec, const MachineCapacity& machin
                                describeCards(machine.cards)));
   }
   const Bytes usable = Bytes::gib(largest.wholeGib());
-  if (gpu.memory > usable) {
+  if (sliceOf(gpu, machine.cards) > usable) {
     return invalid(fmt::format(
         "gpuConfig.gpuMemorySize: {} MB is not in 1024–{} MB; a slice must fit one card of type {} "
         "(several cards for one instance are not offered); this machine has {}",

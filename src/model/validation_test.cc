@@ -84,6 +84,17 @@ TEST_F(Validation, EachBrokenRuleNamesItsField) {
   }
 }
 
+TEST_F(Validation, TheMemoryOnPaperMeansAWholeCard) {
+  cards[0].memory = Bytes::gib(14);  // what the driver leaves of a T4
+  spec.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(16)};
+  EXPECT_EQ(problem(), "");
+  EXPECT_EQ(sliceOf(*spec.gpu, cards), Bytes::gib(14));
+  spec.gpu->memory = Bytes::gib(15);
+  EXPECT_NE(problem(), "");
+  spec.gpu->memory = Bytes::gib(14);
+  EXPECT_EQ(sliceOf(*spec.gpu, cards), Bytes::gib(14));
+}
+
 TEST_F(Validation, AGpuRefusalSaysWhatExists) {
   spec.gpu = GpuConfig{"fc.gpu.none", Bytes::gib(1)};
   EXPECT_NE(problem().find("1 × fc.gpu.tesla.1 (16 GB, simulated)"), std::string::npos);
