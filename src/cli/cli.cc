@@ -121,9 +121,8 @@ void addImageCommands(App& app, CommandLine& l) {
   App* pull = add(*image, l, "pull", "Fetch an image from a registry",
                   [&l](Context& c) { return pullImage(c, l.pull); });
   pull->add_option("reference", l.pull.reference, "localhost:5000/team/app:v1")->required();
-  CLI::Option* user = pull->add_option("--user", l.pull.userName, "User name for the registry");
+  pull->add_option("--user", l.pull.userName, "User name for the registry");
   pull->add_option("--password", l.pull.password, "Password for the registry")
-      ->needs(user)
       ->envname("OKIBI_REGISTRY_PASSWORD");
   add(*image, l, "import", "Take an image from an OCI layout",
       [&l](Context& c) { return importImage(c, l.name); })
@@ -249,7 +248,8 @@ Failure explain(const App& app, const CLI::ParseError& error) {
   const std::string command = chosen.empty() ? "okibi" : "okibi " + last.get_name();
   Failure failure = usageFailure(error.what());
   failure.remedy = "`" + command + " --help` shows what there is";
-  if (last.get_require_subcommand_max() == 0 || !last.get_subcommands().empty()) return failure;
+  const bool hasCommands = !last.get_subcommands([](const App*) { return true; }).empty();
+  if (!hasCommands || !last.get_subcommands().empty()) return failure;
   const std::string word = strayWord(app);
   failure.message = word.empty() ? command + ": a command is missing"
                                  : command + ": unknown command '" + word + "'";

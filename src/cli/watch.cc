@@ -189,7 +189,8 @@ Outcome<void> showUsage(Context& context, const std::string& name) {
   for (const Json& u : items(*answer, "functions")) {
     table.add(usageRow(u, text(u, "functionName"), currency));
   }
-  if (const Json* total = field(*answer, "total"); total != nullptr && name.empty()) {
+  const Json* total = field(*answer, "total");
+  if (total != nullptr && name.empty() && !table.empty()) {
     table.add(usageRow(*total, "total", currency));
   }
   printTable(table, "no calls yet");

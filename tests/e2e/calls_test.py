@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from daemon import (API, Daemon, Held, echo_layout, free_port, sandbox_processes, wait_for,  # noqa: E402
                     wait_until_gone)
 
-OKIBI, ECHO = sys.argv[1], sys.argv[2]
+OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
 
 

@@ -87,6 +87,7 @@ class Daemon:
     def __init__(self, okibi, image, *flags):
         self.okibi, self.image, self.flags = okibi, image, flags
         self.environment = None  # None: this process's
+        self.access = ["--insecure-no-auth"]  # []: requests must be signed
         self.directory = tempfile.TemporaryDirectory(prefix="okibi-e2e-")
         self.state = Path(self.directory.name) / "state"
         self.port = free_port()
@@ -96,7 +97,7 @@ class Daemon:
         with open(Path(self.directory.name) / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.okibi, "serve", "--listen", f"127.0.0.1:{self.port}", "--state-dir",
-                 self.state, "--insecure-no-auth", "--layout-root",
+                 self.state, *self.access, "--layout-root",
                  os.path.dirname(self.image.removeprefix("oci:")), *self.flags],
                 stdout=log, stderr=log, env=self.environment)
         wait_for(self._answers, 60, "the daemon's first answer")
@@ -106,7 +107,7 @@ class Daemon:
         if self.process.poll() is not None:
             raise AssertionError("the daemon ended: " + self.log_text())
         try:
-            return self.request("GET", "/okibi/v1/info").status == 200
+            return self.request("GET", "/okibi/v1/info").status == (200 if self.access else 400)
         except OSError:
             return False
 

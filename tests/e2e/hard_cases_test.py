@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from daemon import (API, Daemon, cgroup_name, echo_layout, remnants, sandbox_processes, wait_for,  # noqa: E402
                     wait_until_gone)
 
-OKIBI, ECHO = sys.argv[1], sys.argv[2]
+OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 
 
 def setUpModule():

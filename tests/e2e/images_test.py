@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from daemon import API, Daemon, echo_layout, free_port, make_layout, wait_for  # noqa: E402
 
-OKIBI, ECHO = sys.argv[1], sys.argv[2]
+OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 USER, PASSWORD = "somebody", "secret"
 PASSWORD_HASH = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"  # bcrypt of PASSWORD
 

@@ -102,9 +102,9 @@ test('during an update calls go to the old configuration, running ones finish', 
   await client.updateFunction(name, new fc.UpdateFunctionRequest({ body: new fc.UpdateFunctionInput({
     customContainerConfig: new fc.CustomContainerConfig({ image: process.env.OKIBI_IMAGE.replace('/echo:', '/nowhere:') }) }) }));
   assert.equal((await invoke(name, 'still')).text, 'still');
-  await new Promise((done) => setTimeout(done, 500));
-  const { body } = await client.getFunction(name, new fc.GetFunctionRequest({}));
-  assert.equal(body.lastUpdateStatus, 'Failed');
+  const read = async () => (await client.getFunction(name, new fc.GetFunctionRequest({}))).body;
+  await waitFor(async () => (await read()).lastUpdateStatus === 'Failed', 'the update fails');
+  const body = await read();
   assert.equal(body.state, 'Active');
   assert.match(body.lastUpdateStatusReason, /nowhere/);
   assert.equal((await invoke(name, 'old')).text, 'old');
