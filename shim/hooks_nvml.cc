@@ -32,8 +32,8 @@ int cardOfNvml(nvml::Device device) {
 // A card the instance was not given has nothing for it.
 template <class Memory>
 void showSlice(nvml::Device device, Memory& memory) {
-  reap();
   const int card = cardOfNvml(device);
+  reap(card);
   const std::uint64_t limit = limitOf(card), used = usedOf(card);
   memory.total = limit < memory.total ? limit : memory.total;
   memory.used = used < memory.total ? used : memory.total;

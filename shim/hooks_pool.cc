@@ -30,6 +30,7 @@ PoolRecord* addPool(cuda::Pool pool, int card, bool counted) {
   if (i == kMaxPools) return nullptr;
   own.pools[i] = {.pool = pool,
                   .units = 0,
+                  .used = 0,
                   .card = static_cast<std::uint8_t>(card),
                   .counted = counted,
                   .destroyed = false};
@@ -76,9 +77,10 @@ void trimAll() {
   trueUpAll();
 }
 
-// A freed pointer matters to the charge only when its pool is gone already.
+// A freed pointer changes the charge only when its pool is gone already.
 void leavePool(const Record& was) {
   PoolRecord& pool = ledger().pools[was.other];
+  pool.used -= was.units < pool.used ? was.units : pool.used;
   if (!pool.destroyed) return;
   const std::uint64_t units = was.units < pool.units ? was.units : pool.units;
   giveBack(pool.card, units);
@@ -87,19 +89,17 @@ void leavePool(const Record& was) {
 }
 
 // What the pool must at least grow by.
-std::uint64_t growth(const PoolRecord& record, std::size_t bytes) {
-  const std::uint64_t reserved = attribute(record.pool, cuda::kPoolReserved);
-  const std::uint64_t used = attribute(record.pool, cuda::kPoolUsed);
-  const std::uint64_t idle = reserved > used ? reserved - used : 0;
-  return budget::unitsOf(bytes > idle ? bytes - idle : 0);
+std::uint64_t growth(const PoolRecord& record, std::uint64_t units) {
+  const std::uint64_t wanted = record.used + units;
+  return wanted > record.units ? wanted - record.units : 0;
 }
 
-cuda::Status chargeGrowth(PoolRecord& record, std::size_t bytes) {
-  std::uint64_t units = growth(record, bytes);
+cuda::Status chargeGrowth(PoolRecord& record, std::uint64_t wanted) {
+  std::uint64_t units = growth(record, wanted);
   cuda::Status refused = charge(record.card, units);
   if (refused == cuda::kOutOfMemory) {
     trimAll();
-    units = growth(record, bytes);
+    units = growth(record, wanted);
     refused = charge(record.card, units);
   }
   if (refused == cuda::kSuccess) record.units += units;
@@ -114,7 +114,8 @@ cuda::Status fromPool(cuda::Pool pool, cuda::DevicePtr* out, std::size_t bytes, 
   PoolRecord* record = knownPool(pool);
   if (!record) return cuda::kOutOfMemory;
   if (!record->counted) return make();
-  if (const cuda::Status refused = chargeGrowth(*record, bytes)) return refused;
+  const std::uint64_t units = budget::unitsOf(bytes);
+  if (const cuda::Status refused = chargeGrowth(*record, units)) return refused;
   cuda::Status status = make();
   if (trueUp(*record, budget::Rule::WithinLimit) != cuda::kSuccess) {
     // The pool grew by more than was needed, and the rest is not ours to take.
@@ -124,8 +125,9 @@ cuda::Status fromPool(cuda::Pool pool, cuda::DevicePtr* out, std::size_t bytes, 
   }
   if (status != cuda::kSuccess) return status;
   const auto index = static_cast<std::uint64_t>(record - ledger().pools);
+  record->used += units;
   remember({.key = *out,
-            .units = budget::unitsOf(bytes),
+            .units = units,
             .context = 0,
             .other = index,
             .kind = Kind::Pooled,
@@ -135,10 +137,17 @@ cuda::Status fromPool(cuda::Pool pool, cuda::DevicePtr* out, std::size_t bytes, 
   return status;
 }
 
-template <Name N, Name Free>
+// What is allocated while a stream is captured becomes a node of a graph (hooks_graph.cc).
+template <Name Ask>
+bool capturing(cuda::Stream stream) {
+  int state = 0;
+  return call<Ask>(stream, &state) == cuda::kSuccess && state != 0;
+}
+
+template <Name N, Name Free, Name Ask>
 cuda::Status allocAsync(cuda::DevicePtr* out, std::size_t bytes, cuda::Stream stream) {
   const Entry entry;
-  if (entry.nested()) return call<N>(out, bytes, stream);
+  if (entry.nested() || capturing<Ask>(stream)) return call<N>(out, bytes, stream);
   cuda::Device device = 0;
   cuda::Pool pool = nullptr;
   call<"cuCtxGetDevice">(&device);
@@ -151,19 +160,19 @@ cuda::Status allocAsync(cuda::DevicePtr* out, std::size_t bytes, cuda::Stream st
 
 template <Name N>
 cuda::Status memAllocAsync(cuda::DevicePtr* out, std::size_t bytes, cuda::Stream stream) {
-  return allocAsync<N, "cuMemFreeAsync">(out, bytes, stream);
+  return allocAsync<N, "cuMemFreeAsync", "cuStreamIsCapturing">(out, bytes, stream);
 }
 
 template <Name N>
 cuda::Status memAllocAsyncPerThread(cuda::DevicePtr* out, std::size_t bytes, cuda::Stream stream) {
-  return allocAsync<N, "cuMemFreeAsync_ptsz">(out, bytes, stream);
+  return allocAsync<N, "cuMemFreeAsync_ptsz", "cuStreamIsCapturing_ptsz">(out, bytes, stream);
 }
 
-template <Name N, Name Free>
+template <Name N, Name Free, Name Ask>
 cuda::Status allocFromPool(cuda::DevicePtr* out, std::size_t bytes, cuda::Pool pool,
                            cuda::Stream stream) {
   const Entry entry;
-  if (entry.nested()) return call<N>(out, bytes, pool, stream);
+  if (entry.nested() || capturing<Ask>(stream)) return call<N>(out, bytes, pool, stream);
   return fromPool(
       pool, out, bytes, [&] { return call<N>(out, bytes, pool, stream); },
       [&] { return call<Free>(*out, stream); });
@@ -172,13 +181,14 @@ cuda::Status allocFromPool(cuda::DevicePtr* out, std::size_t bytes, cuda::Pool p
 template <Name N>
 cuda::Status memAllocFromPool(cuda::DevicePtr* out, std::size_t bytes, cuda::Pool pool,
                               cuda::Stream stream) {
-  return allocFromPool<N, "cuMemFreeAsync">(out, bytes, pool, stream);
+  return allocFromPool<N, "cuMemFreeAsync", "cuStreamIsCapturing">(out, bytes, pool, stream);
 }
 
 template <Name N>
 cuda::Status memAllocFromPoolPerThread(cuda::DevicePtr* out, std::size_t bytes, cuda::Pool pool,
                                        cuda::Stream stream) {
-  return allocFromPool<N, "cuMemFreeAsync_ptsz">(out, bytes, pool, stream);
+  return allocFromPool<N, "cuMemFreeAsync_ptsz", "cuStreamIsCapturing_ptsz">(out, bytes, pool,
+                                                                             stream);
 }
 
 // The pool lock is held over the call, so that nobody is given the address before its record is
@@ -322,6 +332,8 @@ const Hook kHooks[] = {
     OKIBI_HOOK("cuCtxSynchronize_v2", waitNamedContext, 13000),
     OKIBI_WANTED("cuMemPoolGetAttribute"),
     OKIBI_WANTED("cuDeviceGetMemPool"),
+    OKIBI_WANTED("cuStreamIsCapturing"),
+    OKIBI_WANTED("cuStreamIsCapturing_ptsz"),
 };
 
 }  // namespace

@@ -29,8 +29,8 @@ cuda::Status info(Size* free, Size* total) {
   const cuda::Status status = call<N>(free, total);
   if (entry.nested() || status != cuda::kSuccess) return status;
   trueUpPools();
-  reap();
   const int card = currentCard();
+  reap(card);
   const Shown slice = shown(card, *total, *free);
   *free = fitted<Size>(slice.free);
   *total = fitted<Size>(slice.total);

@@ -30,9 +30,10 @@ void* mapZeroed(std::size_t bytes) {
 bool ensureSlot() {
   Ledger& own = ledger();
   if (own.claimed) return true;
-  const budget::Process self = selfProcess();
-  int slot = budget::claimSlot(budgetFile(), self);
-  if (slot < 0 && reapDead(budgetFile(), self) > 0) slot = budget::claimSlot(budgetFile(), self);
+  own.self = selfProcess();
+  int slot = budget::claimSlot(budgetFile(), own.self);
+  if (slot < 0 && reapDead(budgetFile(), own.self) > 0)
+    slot = budget::claimSlot(budgetFile(), own.self);
   if (slot < 0) return false;
   own.slot = static_cast<unsigned>(slot);
   own.claimed = true;
@@ -180,7 +181,7 @@ cuda::Status charge(int card, std::uint64_t units) {
                           static_cast<std::int64_t>(units), budget::Rule::WithinLimit);
   };
   budget::Outcome outcome = change();
-  if (outcome == budget::Outcome::OverLimit && reapDead(file, selfProcess()) > 0)
+  if (outcome == budget::Outcome::OverLimit && reapDead(file, ledger().self) > 0)
     outcome = change();
   return statusOf(outcome);
 }
@@ -214,9 +215,13 @@ std::uint64_t limitOf(int card) {
   return card < 0 ? 0 : budgetFile().card[card].limit * budget::kUnit;
 }
 
-void reap() {
+void reap(int card) {
   const Guard guard(ledger().lock);
-  reapDead(budgetFile(), selfProcess());
+  if (card < 0 || !ensureSlot()) return;
+  budget::File& file = budgetFile();
+  const auto index = static_cast<unsigned>(card);
+  if (budget::usedUnits(file, index) == budget::slotUnits(file, ledger().slot, index)) return;
+  reapDead(file, ledger().self);
 }
 
 int currentCard() {

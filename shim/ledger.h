@@ -85,7 +85,8 @@ class Table {
 
 struct PoolRecord {
   cuda::Pool pool;      // null: entry is free
-  std::uint64_t units;  // charged
+  std::uint64_t units;  // charged: what the driver has reserved for it
+  std::uint64_t used;   // of that, by living allocations, as far as we have seen them
   std::uint8_t card;
   bool counted;    // false: imported, or not of device memory
   bool destroyed;  // its last allocations still live
@@ -97,6 +98,7 @@ struct GraphMemory {
 };
 
 struct Ledger {
+  budget::Process self;  // of the slot
   Lock lock;
   Lock poolLock;  // taken before `lock`; held while the driver serves a pool
   bool claimed;
@@ -126,8 +128,9 @@ void giveBack(int card, std::uint64_t units);
 void mark(std::uint32_t marks);
 std::uint64_t usedOf(int card);
 std::uint64_t limitOf(int card);
-// So that what dead processes held is not shown as used.
-void reap();
+// So that what dead processes held is not shown as used. Costs nothing while this process is the
+// only one.
+void reap(int card);
 
 // Of the calling thread's current context; 0 where there is none (the driver will refuse the call
 // itself).

@@ -239,6 +239,14 @@ OKIBI_FAKE cuStreamEndCapture(cuda::Stream stream, cuda::Graph* out) {
   return cuda::kSuccess;
 }
 
+OKIBI_FAKE cuStreamIsCapturing(cuda::Stream stream, int* state) {
+  *state = captureOf(stream) ? 1 : 0;
+  return cuda::kSuccess;
+}
+OKIBI_FAKE cuStreamIsCapturing_ptsz(cuda::Stream stream, int* state) {
+  return cuStreamIsCapturing(stream, state);
+}
+
 OKIBI_FAKE cuGraphCreate(cuda::Graph* out, unsigned) {
   *out = reinterpret_cast<cuda::Graph>(new GraphBody);
   return cuda::kSuccess;

@@ -180,12 +180,15 @@ OKIBI_FAKE cuMemPoolTrimTo(cuda::Pool pool, std::size_t keep) {
 OKIBI_FAKE cuMemPoolGetAttribute(cuda::Pool pool, int attribute, void* value) {
   const std::lock_guard guard(driverMutex());
   const PoolBody& of = *body(pool);
-  const std::map<int, std::uint64_t> known = {{cuda::kPoolReleaseThreshold, of.threshold},
-                                              {cuda::kPoolReserved, of.reserved},
-                                              {cuda::kPoolUsed, of.used}};
-  const auto found = known.find(attribute);
-  if (found == known.end()) return cuda::kInvalidValue;
-  *static_cast<std::uint64_t*>(value) = found->second;
+  auto& out = *static_cast<std::uint64_t*>(value);
+  if (attribute == cuda::kPoolReleaseThreshold)
+    out = of.threshold;
+  else if (attribute == cuda::kPoolReserved)
+    out = of.reserved;
+  else if (attribute == cuda::kPoolUsed)
+    out = of.used;
+  else
+    return cuda::kInvalidValue;
   return cuda::kSuccess;
 }
 

@@ -150,6 +150,8 @@
   X(cuStreamCreate, 2000)                          \
   X(cuStreamDestroy_v2, 3020)                      \
   X(cuStreamEndCapture, 10000)                     \
+  X(cuStreamIsCapturing, 10000)                    \
+  X(cuStreamIsCapturing_ptsz, 10000)               \
   X(cuStreamQuery, 2000)                           \
   X(cuStreamSynchronize, 2000)                     \
   X(cuStreamSynchronize_ptsz, 7000)                \
