@@ -43,6 +43,14 @@ Status overlay(Sandbox& sandbox) {
                               sandbox.machine.rootMount);
 }
 
+Status deviceSources(Sandbox& sandbox) {
+  Outcome<devices::Sources> sources =
+      devices::openSources(sandbox.order.request.devices, sandbox.machine.stateDirectory);
+  if (!sources) return std::unexpected(sources.error());
+  sandbox.deviceSources = std::move(*sources);
+  return {};
+}
+
 Status enterRoot(Sandbox& sandbox) {
   return mounts::enterRoot(sandbox.machine.rootMount);
 }
@@ -71,6 +79,13 @@ Status directories(Sandbox& sandbox) {
   return rootfs::makeDirectories(sandbox.order.request.workingDirectory);
 }
 
+Status placeDevices(Sandbox& sandbox) {
+  Status placed = devices::place(sandbox.order.request.devices, sandbox.deviceSources);
+  sandbox.deviceSources.mounts.clear();
+  sandbox.deviceSources.nodes.clear();
+  return placed;
+}
+
 bool hasVariable(const std::vector<std::string>& environment, std::string_view name) {
   return std::ranges::any_of(environment, [&](const std::string& variable) {
     return variable.starts_with(name) && variable.size() > name.size() &&
@@ -84,6 +99,11 @@ Status user(Sandbox& sandbox) {
   Outcome<Identity> identity = resolveIdentity(sandbox.order.request.user, passwd, group);
   if (!identity) return std::unexpected(identity.error());
   sandbox.identity = std::move(*identity);
+  std::vector<gid_t>& groups = sandbox.identity.groups;
+  const auto& asked = sandbox.order.request.devices.groups;
+  groups.insert(groups.end(), asked.begin(), asked.end());
+  const auto& needed = sandbox.deviceSources.groups;
+  groups.insert(groups.end(), needed.begin(), needed.end());
   sandbox.environment = sandbox.order.request.environment;
   if (!hasVariable(sandbox.environment, "PATH")) {
     sandbox.environment.push_back(
@@ -159,6 +179,7 @@ constexpr Step kSteps[] = {
     {"hostname", setHostname},
     {"mount namespace", isolateMounts},
     {"overlay", overlay},
+    {"device sources", deviceSources},
     {"pivot_root", enterRoot},
     {"proc", proc},
     {"dev", dev},
@@ -167,6 +188,7 @@ constexpr Step kSteps[] = {
     {"cgroup view", cgroupView},
     {"network files", networkFiles},
     {"working directory", directories},
+    {"devices", placeDevices},
     {"masks", masks},
     {"user", user},
     {"standard streams", standardStreams},

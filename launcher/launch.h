@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "launcher/cgroup.h"
+#include "launcher/devices.h"
 #include "launcher/identity.h"
 #include "launcher/seccomp.h"
 #include "launcher/sys.h"
@@ -23,6 +24,7 @@ struct Machine {
   std::string
       rootMount;  // an empty directory; every instance mounts its root there, in its own namespace
   int launcherPid = 0;
+  std::string stateDirectory;  // the daemon's
 };
 
 // The ends an instance's first process is given.
@@ -41,6 +43,7 @@ struct Sandbox {
   const Machine& machine;
   LaunchOrder order;
   LaunchEnds ends;
+  devices::Sources deviceSources;
   Identity identity;
   std::vector<std::string> environment;  // of the application, PATH and HOME completed
 };

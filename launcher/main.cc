@@ -71,6 +71,7 @@ Outcome<Ground> prepare(const std::string& stateDirectory, const LauncherOptions
   Outcome<SeccompProgram> filter = compileSeccomp();
   if (!filter) return named("seccomp", filter.error());
   ground.machine.seccomp = std::move(*filter);
+  ground.machine.stateDirectory = stateDirectory;
   ground.machine.rootMount = options.directory + "/mnt/root";
   ground.machine.launcherPid = getpid();
   ground.top = topGroupOf(stateDirectory);

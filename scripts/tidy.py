@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "seams": "net/task.h net/fd.h model base",
     "runtime": "seams net model base",
     "images": "seams net model base",
-    "gpu": "seams net model base shim/budget.h shim/process.h",
+    "gpu": "seams net model base shim/budget.h shim/process.h shim/front_writer.h",
     "store": "seams net model base",
     "telemetry": "seams net model base",
     "conductor": "planner ledger seams net model base",

@@ -51,6 +51,23 @@ Result<Pipes> makePipes() {
   return pipes;
 }
 
+Devices toDevices(const seams::DeviceEdits& edits) {
+  Devices devices;
+  devices.hidden = edits.hidden;
+  devices.directories = edits.directories;
+  for (const seams::HostMount& mount : edits.mounts) {
+    devices.mounts.push_back({mount.hostPath, mount.path,
+                              mount.access == seams::MountAccess::ReadWrite,
+                              mount.ifAbsent == seams::IfAbsent::LeaveOut});
+  }
+  for (const seams::Link& link : edits.links) devices.links.push_back({link.path, link.target});
+  for (const seams::DeviceNode& node : edits.nodes) {
+    devices.nodes.push_back({node.hostPath, node.path});
+  }
+  devices.groups = edits.groups;
+  return devices;
+}
+
 StartRequest toRequest(const InstanceSpec& spec) {
   StartRequest request;
   request.id = spec.id.value();
@@ -67,6 +84,7 @@ StartRequest toRequest(const InstanceSpec& spec) {
   request.disk = static_cast<std::uint64_t>(spec.disk.count());
   request.sharedMemory = static_cast<std::uint64_t>(spec.sharedMemory.count());
   request.pids = static_cast<std::uint32_t>(std::max(spec.pids, 0));
+  request.devices = toDevices(spec.devices);
   return request;
 }
 

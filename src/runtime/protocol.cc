@@ -51,6 +51,41 @@ bool hasNul(const std::vector<std::string>& list) {
   return false;
 }
 
+// An absolute path of plain parts, so that what is checked is what is opened.
+bool isPlainPath(const std::string& path) {
+  if (path.size() < 2 || !path.starts_with('/') || path.ends_with('/') || hasNul(path))
+    return false;
+  return (path + "/").find("/../") == std::string::npos;
+}
+
+Result<void> validate(const Devices& m) {
+  const auto isIn = [&](const std::string& path) {
+    for (const std::string& directory : m.directories) {
+      if (path.starts_with(directory + "/")) return true;
+    }
+    return false;
+  };
+  std::vector<const std::string*> paths;
+  for (const auto* list : {&m.hidden, &m.directories}) {
+    for (const std::string& path : *list) paths.push_back(&path);
+  }
+  for (const HostMount& mount : m.mounts) paths.insert(paths.end(), {&mount.hostPath, &mount.path});
+  for (const DeviceNode& node : m.nodes) paths.insert(paths.end(), {&node.hostPath, &node.path});
+  for (const std::string* path : paths) {
+    if (!isPlainPath(*path)) return fail(ErrorKind::Invalid, "devices: '" + *path + "' is no path");
+  }
+  for (const SymbolicLink& link : m.links) {
+    if (!isPlainPath(link.path) || hasNul(link.target) || link.target.empty() || !isIn(link.path)) {
+      return fail(ErrorKind::Invalid, "devices: link '" + link.path + "' is in no new directory");
+    }
+  }
+  for (std::size_t count : {m.hidden.size(), m.directories.size(), m.mounts.size(), m.links.size(),
+                            m.nodes.size(), m.groups.size()}) {
+    if (count > kDevicesMax) return fail(ErrorKind::Invalid, "devices: too many");
+  }
+  return {};
+}
+
 Result<void> validate(const StartRequest& m) {
   if (m.id == 0) return fail(ErrorKind::Invalid, "id: must not be 0");
   if (m.name.empty() || m.name.size() > 64 || m.name.find('/') != std::string::npos) {
@@ -76,7 +111,7 @@ Result<void> validate(const StartRequest& m) {
   if (m.memory == 0 || m.disk == 0 || m.milliCpu == 0 || m.pids == 0) {
     return fail(ErrorKind::Invalid, "memory, disk, cpu and pids: must not be 0");
   }
-  return {};
+  return validate(m.devices);
 }
 
 Result<void> validate(const ExecuteRequest& m) {

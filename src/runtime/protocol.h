@@ -35,6 +35,31 @@ std::string describe(const Failure& failure);
 
 // ---- daemon to launcher
 
+// What the instance is given of the host; seams/device_edits.h says what each is for. At most
+// kDevicesMax of a kind.
+inline constexpr std::size_t kDevicesMax = 256;
+struct DeviceNode {
+  std::string hostPath, path;
+  bool operator==(const DeviceNode&) const = default;
+};
+struct HostMount {
+  std::string hostPath, path;
+  bool writable = false, onlyIfThere = false;
+  bool operator==(const HostMount&) const = default;
+};
+struct SymbolicLink {
+  std::string path, target;
+  bool operator==(const SymbolicLink&) const = default;
+};
+struct Devices {
+  std::vector<std::string> hidden, directories;
+  std::vector<HostMount> mounts;
+  std::vector<SymbolicLink> links;
+  std::vector<DeviceNode> nodes;
+  std::vector<std::uint32_t> groups;
+  bool operator==(const Devices&) const = default;
+};
+
 // Descriptors: write ends of status (see StatusReader), stdout, stderr.
 struct StartRequest {
   std::uint64_t id = 0;
@@ -45,6 +70,7 @@ struct StartRequest {
   std::uint32_t milliCpu = 0;
   std::uint64_t memory = 0, disk = 0, sharedMemory = 0;  // bytes
   std::uint32_t pids = 0;
+  Devices devices;
   bool operator==(const StartRequest&) const = default;
 };
 struct StopRequest {

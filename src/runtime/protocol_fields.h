@@ -11,9 +11,25 @@ void fields(V& v, Failure& m) {
   v(m.step, m.error, m.detail);
 }
 template <typename V>
+void fields(V& v, DeviceNode& m) {
+  v(m.hostPath, m.path);
+}
+template <typename V>
+void fields(V& v, HostMount& m) {
+  v(m.hostPath, m.path, m.writable, m.onlyIfThere);
+}
+template <typename V>
+void fields(V& v, SymbolicLink& m) {
+  v(m.path, m.target);
+}
+template <typename V>
+void fields(V& v, Devices& m) {
+  v(m.hidden, m.directories, m.mounts, m.links, m.nodes, m.groups);
+}
+template <typename V>
 void fields(V& v, StartRequest& m) {
   v(m.id, m.name, m.layers, m.arguments, m.environment, m.workingDirectory, m.user, m.milliCpu,
-    m.memory, m.disk, m.sharedMemory, m.pids);
+    m.memory, m.disk, m.sharedMemory, m.pids, m.devices);
 }
 template <typename V>
 void fields(V& v, StopRequest& m) {

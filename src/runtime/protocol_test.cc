@@ -22,7 +22,13 @@ StartRequest sample() {
           .memory = 512 << 20,
           .disk = 512 << 20,
           .sharedMemory = 64 << 20,
-          .pids = 100};
+          .pids = 100,
+          .devices = {.hidden = {"/compat"},
+                      .directories = {"/lib64"},
+                      .mounts = {{"/host/a", "/lib64/a", true, true}},
+                      .links = {{"/lib64/b", "a"}},
+                      .nodes = {{"/dev/x", "/dev/y"}},
+                      .groups = {44}}};
 }
 
 TEST(Protocol, RequestsSurviveTheWire) {
@@ -98,6 +104,14 @@ TEST(Protocol, StartRequestsThatBreakARuleNameTheField) {
     return request;
   };
   expectRefused(with([](auto& r) { r.id = 0; }), "id");
+  for (const char* path : {"", "x", "/", "/a/..", "/../a", "/a/"}) {
+    expectRefused(with([&](auto& r) { r.devices.hidden = {path}; }), "devices");
+    expectRefused(with([&](auto& r) { r.devices.directories = {path}; }), "devices");
+    expectRefused(with([&](auto& r) { r.devices.mounts[0].hostPath = path; }), "devices");
+    expectRefused(with([&](auto& r) { r.devices.nodes[0].path = path; }), "devices");
+  }
+  expectRefused(with([](auto& r) { r.devices.links[0].path = "/etc/passwd"; }), "link");
+  expectRefused(with([](auto& r) { r.devices.groups.resize(1000); }), "too many");
   expectRefused(with([](auto& r) { r.name = "../x"; }), "name");
   expectRefused(with([](auto& r) { r.layers.clear(); }), "layers");
   expectRefused(with([](auto& r) { r.layers.assign(kLayersMax + 1, "/l"); }), "layers");

@@ -18,6 +18,7 @@
 #include "model/function.h"
 #include "net/fd.h"
 #include "net/task.h"
+#include "seams/device_edits.h"
 
 namespace okibi::seams {
 
@@ -33,6 +34,7 @@ struct InstanceSpec {
   MilliCpu cpu;
   Bytes memory, disk, sharedMemory;
   int pids = limits::kPidsPerInstance;
+  DeviceEdits devices;  // its environment and library path are in `environment` already
 };
 
 // How the instance's first process ended.
