@@ -31,6 +31,7 @@ struct CommandLine {
   PullOptions pull;
   KeyOptions key;
   EstimateOptions estimate;
+  SimulateOptions simulate;
   LoginOptions login;
   // One of the two is set: with a daemon, or without.
   std::function<Outcome<void>(Context&)> command;
@@ -188,6 +189,50 @@ void addOtherCommands(App& app, CommandLine& l) {
   app.add_subcommand("serve", "Run the daemon (see `okibi serve --help`)");
 }
 
+void addSimulate(App& app, CommandLine& l) {
+  SimulateOptions& o = l.simulate;
+  App* sub = addLocal(app, l, "simulate", "Play a workload against the planner, policy by policy",
+                      [&o](Format f) { return simulateWorkload(f, o); });
+  sub->add_option("trace", o.trace, "A CSV of requests, plain or gzip");
+  sub->add_option("--columns", o.columns,
+                  "arrival=TITLE[@UNIT],function=…,duration=…,cold=…,count=… (default: the usual "
+                  "titles)");
+  sub->add_option("--functions", o.functionsFile, "A CSV of functions: slices, weights");
+  sub->add_option("--synthetic", o.synthetic,
+                  "Instead of a trace: functions=100,requests=1000000,time=24h,skew=1,timers=0.3,"
+                  "bursts=0.3,daily=1,service=1s,slice=8G");
+  sub->add_option("--service", o.service,
+                  "Time of a request where the trace has none: 2s, 1s..5s, "
+                  "exp:2s, lognormal:2s:0.8, table:FILE:COLUMN");
+  sub->add_option("--horizon", o.horizon, "The time the trace covers (default: its last request)");
+  sub->add_option("--policy", o.policies,
+                  "fixed:10m, two-tier:60s:60m, learned:60s:60m, learned:10m, hybrid:4h, keep")
+      ->delimiter(',')
+      ->capture_default_str();
+  sub->add_option("--protocol", o.protocol,
+                  "queue: as the daemon serves; bound: a request waits on the instance it started")
+      ->check(CLI::IsMember({"queue", "bound"}))
+      ->capture_default_str();
+  sub->add_option("--fleet", o.fleetFile,
+                  "A file: card = 8 x TYPE x 48G, host_memory = 512G, "
+                  "cold_start, park, wake, stop = TIME");
+  sub->add_option("--set", o.fleet, "One line of a fleet file, as KEY=VALUE");
+  sub->add_option("--slice", o.slice, "GPU memory of an instance where nothing says it")
+      ->capture_default_str();
+  sub->add_option("--concurrency", o.concurrency, "Requests an instance serves at once")
+      ->check(CLI::Range(1, 200))
+      ->capture_default_str();
+  sub->add_option("--card-quota", o.cardQuota, "GPU instances at most; 0: no limit")
+      ->check(CLI::Range(0, 1'000'000));
+  sub->add_option("--deadline", o.deadline, "How long a request may wait for capacity")
+      ->capture_default_str();
+  sub->add_option("--seed", o.seed, "Of everything that is drawn")->capture_default_str();
+  sub->add_option("--prices", o.pricesFile, "A price file instead of the defaults");
+  sub->add_option("--idle-price", o.idlePrice, "Of a GB of idle card memory for a second");
+  sub->add_option("--parked-price", o.parkedPrice, "Of a GB of host memory for a second");
+  sub->add_option("--html", o.html, "Also write a report with charts to this file");
+}
+
 Exit report(const Failure& failure, Format format) {
   note(format == Format::JsonText ? describeJson(failure) : describe(failure));
   return failure.exit;
@@ -271,6 +316,7 @@ void configure(App& app, CommandLine& line) {
   addImageCommands(app, line);
   addAccountCommands(app, line);
   addOtherCommands(app, line);
+  addSimulate(app, line);
   for (App* command : app.get_subcommands([](const App*) { return true; })) {
     command->group("Commands");
   }

@@ -86,6 +86,17 @@ struct EstimateOptions {
   std::string callsPerDay, seconds, gpu, gpuType, pricesFile;
 };
 Outcome<void> showEstimate(Format format, const EstimateOptions& options);
+struct SimulateOptions {
+  std::string trace, columns, functionsFile, synthetic, service, horizon;
+  std::string fleetFile, pricesFile, html;
+  std::vector<std::string> fleet;  // KEY=VALUE, over the file
+  std::vector<std::string> policies{"fixed:10m"};
+  std::string protocol = "queue", slice = "8G", deadline = "60s";
+  std::string idlePrice = "0", parkedPrice = "0";
+  int concurrency = 1, cardQuota = 0;
+  std::uint64_t seed = 1;
+};
+Outcome<void> simulateWorkload(Format format, const SimulateOptions& options);
 Outcome<void> runDoctor(Context& context, const std::string& stateDirectory);
 struct LoginOptions {
   std::string endpoint, accessKeyId, secret;

@@ -82,6 +82,8 @@ void Planner::Core::runTimers() {
   while (auto due = timers_.takeDue(now_)) {
     if (due->kind == TimerKind::Idle) {
       onIdleTimer(instances_.at(InstanceId(due->id)));
+    } else if (due->kind == TimerKind::StartAhead) {
+      onStartAhead(functions_.at(FunctionKey(due->id)));
     } else {
       onYield(functions_.at(FunctionKey(due->id)));
     }

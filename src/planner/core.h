@@ -116,7 +116,8 @@ class Planner::Core {
   Shortage acquire(Function& function, YieldRule readyBefore);
   Shortage makeQuota(const Function& function, YieldRule readyBefore,
                      std::vector<Instance*>& victims) const;
-  void create(Function& function, CardBook* card);
+  enum class Start { Needed, Ahead };
+  void create(Function& function, CardBook* card, Start why = Start::Needed);
   bool tryStart(Instance& instance);
   void startPlaced(const std::set<InstanceId>& placing);
   void markDirty(Account& account);
@@ -146,6 +147,19 @@ class Planner::Core {
   void disarmIdleTimer(Instance& instance);
   void releaseIfShuttingDown(Instance& instance);
   void onIdleTimer(Instance& instance);
+
+  // learning.cc
+  bool parks(const Function& function) const;
+  void noteArrival(Function& function);
+  void chooseRule(Instance& instance);
+  void chooseByHistogram(Instance& instance);
+  bool learns(const Function& function) const;
+  void noteWanted(const Instance& instance);
+  void noteGivenUp(const Instance& instance);
+  void noteStart(Function& function);
+  void noteReady(const Instance& instance, Duration took);
+  void cancelStartAhead(Function& function);
+  void onStartAhead(Function& function);
 
   // parking.cc
   // False: it stays as it is, there is no host memory for it now.
@@ -202,6 +216,8 @@ class Planner::Core {
   WaitingLine runtimeLine_;           // functions that wait for the runtime
   std::optional<Instant> wake_;       // the last WakeAt, until it has passed
   std::uint64_t lastInstance_ = 0, lastArrival_ = 0, lastIdle_ = 0;
+  ArrivalModel model_;
+  double meanStart_ = 0;  // seconds, over all functions
   bool draining_ = false;
   bool runtimeDown_ = false;
 };

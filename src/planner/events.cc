@@ -39,6 +39,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
 // REQUIRES: its queue is empty.
 void Planner::Core::retire(Function& function) {
   function.retired = true;
+  cancelStartAhead(function);
   maybeAsleep_.push_back(function.key);
   if (!function.pool) return;
   settle(function);
@@ -92,6 +93,7 @@ void Planner::Core::on(const InvocationArrived& event) {
   request.deadline = event.deadline;
   if (!function->pool) function->pool = std::make_unique<InstancePool>(function->concurrency);
   InstancePool& pool = *function->pool;
+  noteArrival(*function);
   if (Instance* instance = pickWithRoom(*function)) {
     return dispatch(request, *instance, Warmth::Warm);
   }
@@ -144,6 +146,7 @@ void Planner::Core::on(const InstanceReady& event) {
   if (!instance || !instance->starting()) return;  // it was being stopped
   Function& function = *instance->function;
   function.startFailures = 0;
+  noteReady(*instance, now_ - instance->startedAt);
   move(*instance, InstanceState::Ready);
   settle(function, instance);
   releaseIfShuttingDown(*instance);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "planner/habits.h"
 #include "planner/instance_pool.h"
 #include "planner/keep_alive.h"
 #include "planner/plan.h"
@@ -27,6 +28,7 @@ struct Function {
   bool retired = false;
   int startFailures = 0;               // in a row
   std::unique_ptr<InstancePool> pool;  // null: asleep
+  std::unique_ptr<Habits> habits;      // null: nothing is learned of it (yet)
 };
 
 }  // namespace okibi::planner

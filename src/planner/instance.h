@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/units.h"
+#include "planner/arrival_model.h"
 #include "planner/command.h"
 #include "planner/instance_state.h"
 #include "planner/keep_alive.h"
@@ -46,6 +47,7 @@ struct Instance {
   InstanceState state = InstanceState::Placing;
   Health health = Health::Healthy;
   Instant since;       // of the state
+  Instant startedAt;   // when its start was ordered
   Instant readySince;  // valid once it has been Ready
   // Null: a CPU function, or parked. Placing, recalled: claimed; else held.
   CardBook* card = nullptr;
@@ -56,9 +58,13 @@ struct Instance {
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
 
-  std::uint64_t idleOrder = 0;   // running number of the last time it became idle
-  Instant idleSince;             // valid while isIdle() and while it is parked
-  KeepAliveRule rule;            // for this time of being idle
+  std::uint64_t idleOrder = 0;  // running number of the last time it became idle
+  Instant idleSince;            // valid while isIdle() and while it is parked
+  KeepAliveRule rule;           // for this time of being idle
+  ArrivalModel::Class idleClass = 0;
+  ArrivalModel::Choice choice;   // what the rule was made of, when learned
+  bool ahead = false;            // started for a request that was expected
+  bool busy = false;             // counted as such in its pool
   double worth = 0;              // of keeping it, per GB and second: the least is given up first
   std::optional<Instant> timer;  // armed idle timer; may be earlier than needed
   std::optional<RoomKey> room;   // its key in the pool's room set

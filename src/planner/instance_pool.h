@@ -26,6 +26,7 @@ class InstancePool {
   Shortage lineShortage = Shortage::None;  // what that line waits for
   Shortage shortage = Shortage::None;      // the last one met; kept for the reasons of what follows
   std::optional<Instant> yieldTimer;
+  int busy = 0;  // instances with requests
 
   int placing() const { return placing_; }
   int starting() const { return starting_; }

@@ -123,10 +123,14 @@ void Planner::Core::updateLoad(Instance& instance) {
   Function& function = *instance.function;
   auto& ofAccount = function.shelf ? function.account->idleGpu : function.account->idleCpu;
   const bool idle = instance.isIdle();
+  if (instance.busy == instance.inFlight.empty()) {
+    instance.busy = !instance.busy;
+    function.pool->busy += instance.busy ? 1 : -1;
+  }
   if (idle && !instance.accountIdle.linked) {
     instance.idleSince = now_;
     instance.idleOrder = ++lastIdle_;
-    instance.rule = function.keepAlive;
+    chooseRule(instance);
     ofAccount.pushBack(instance);
     if (function.shelf) function.shelf->idle.pushBack(instance);
     armIdleTimer(instance);
@@ -134,6 +138,7 @@ void Planner::Core::updateLoad(Instance& instance) {
     markDirty(*function.account);
     if (function.shelf) markDirty(*function.shelf);
   } else if (!idle && instance.accountIdle.linked) {
+    if (instance.busy) noteWanted(instance);
     ofAccount.erase(instance);
     if (function.shelf) function.shelf->idle.erase(instance);
   }
@@ -229,6 +234,7 @@ void Planner::Core::onIdleTimer(Instance& instance) {
   if (!instance.isIdle() && instance.state != InstanceState::Parked) return;
   // A late timer may find it due for release without having been frozen or parked.
   if (nextIdleStep(instance.rule, instance.idleSince, Hold::Parked).at <= now_) {
+    noteGivenUp(instance);
     return release(instance, StopReason::IdleTimeout);
   }
   IdleStep step = nextIdleStep(instance.rule, instance.idleSince, holdOf(instance));

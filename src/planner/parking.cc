@@ -59,6 +59,7 @@ void Planner::Core::releaseHostMemory(Instance& instance) {
 void Planner::Core::recall(Instance& instance, CardBook& card) {
   OKIBI_CHECK(instance.state == InstanceState::Parked && !instance.card, "instance {}",
               instance.id.value());
+  noteWanted(instance);
   instance.reason = startReason(*instance.function);
   instance.card = &card;
   move(instance, InstanceState::Recalled);

@@ -64,6 +64,10 @@ Options draw(Random& random) {
   o.config.queuePerFunction = static_cast<std::size_t>(random.between(2, 60));
   if (random.chance(0.4)) o.config.cardTurns = static_cast<int>(random.between(1, 3));
   o.config.yieldAfter = between(random, 100ms, 12s);
+  const double policy = random.fraction();
+  if (policy < 0.4) o.config.keepAlive = KeepAlivePolicy::Learned;
+  if (policy > 0.8) o.config.keepAlive = KeepAlivePolicy::Histogram;
+  o.config.histogramRange = std::chrono::minutes(random.between(1, 10));
   if (random.chance(0.7)) o.config.hostMemory = Bytes::gib(random.between(1, 40));
   return o;
 }

@@ -193,14 +193,16 @@ Shortage Planner::Core::makeQuota(const Function& function, YieldRule readyBefor
   return Shortage::None;
 }
 
-void Planner::Core::create(Function& function, CardBook* card) {
+void Planner::Core::create(Function& function, CardBook* card, Start why) {
   Account& account = *function.account;
   const InstanceId id(++lastInstance_);
   Instance& instance = instances_[id];
   instance.id = id;
   instance.function = &function;
   instance.since = now_;
-  instance.reason = startReason(function);
+  instance.ahead = why == Start::Ahead;
+  instance.reason = instance.ahead ? "a request is expected" : startReason(function);
+  if (!instance.ahead) noteStart(function);
   function.pool->count(InstanceState::Placing, +1);
   function.pool->instances.pushBack(instance);
   ++account.instances.promised;
@@ -238,8 +240,9 @@ bool Planner::Core::tryStart(Instance& instance) {
     emit(Wake{instance.id, *slice});
     return true;
   }
+  instance.startedAt = now_;
   move(instance, InstanceState::Starting);
-  emit(StartInstance{instance.id, function.key, slice, instance.reason});
+  emit(StartInstance{instance.id, function.key, slice, instance.reason, instance.ahead});
   return true;
 }
 

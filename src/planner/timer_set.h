@@ -11,9 +11,10 @@
 namespace okibi::planner {
 
 enum class TimerKind {
-  Deadline,  // of a queued request; id: InvocationId
-  Yield,     // a function has waited long for capacity; id: FunctionKey
-  Idle,      // an instance may be due for freeze or release; id: InstanceId
+  Deadline,    // of a queued request; id: InvocationId
+  Yield,       // a function has waited long for capacity; id: FunctionKey
+  StartAhead,  // a request of a function is expected; id: FunctionKey
+  Idle,        // an instance may be due for freeze or release; id: InstanceId
 };
 
 struct Timer {

@@ -1,0 +1,227 @@
+// The simulator against figures that were computed independently from the same requests.
+
+#include <cmath>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "sim/parse.h"
+#include "sim/report.h"
+#include "sim/synthetic.h"
+#include "sim/trace.h"
+#include "sim/world.h"
+
+namespace okibi::sim {
+namespace {
+
+class SimTest : public ::testing::Test {
+ protected:
+  static std::unique_ptr<Workload> extract() {
+    TraceOptions options;
+    options.path = OKIBI_TEST_DATA "/azure2019_8h_extract.csv";
+    options.horizon = 8h;
+    Result<std::unique_ptr<Workload>> workload = openTrace(options);
+    EXPECT_TRUE(workload) << workload.error().message;
+    return std::move(*workload);
+  }
+  static Tally run(const std::string& policy, Workload& workload, WorldOptions options) {
+    options.policy = *Policy::parse(policy);
+    Result<Tally> tally = simulate(options, workload);
+    EXPECT_TRUE(tally) << tally.error().message;
+    return std::move(*tally);
+  }
+  // One instance serves all requests of a function, starts take no time.
+  static WorldOptions shared() {
+    WorldOptions options;
+    options.protocol = Protocol::Bound;
+    options.concurrency = 200;
+    options.fleet.coldStart = Distribution();
+    return options;
+  }
+  // One request at a time, the one that starts an instance waits 5 s for it.
+  static WorldOptions single() {
+    WorldOptions options;
+    options.protocol = Protocol::Bound;
+    options.fleet.coldStart = Distribution(5s);
+    return options;
+  }
+  std::string file(const std::string& text) {
+    const std::string path = ::testing::TempDir() + "okibi_sim_test.csv";
+    std::ofstream(path) << text;
+    return path;
+  }
+};
+
+TEST_F(SimTest, FixedWindowOfSharedInstances) {
+  auto workload = extract();
+  const Tally ten = run("fixed:10m", *workload, shared());
+  EXPECT_EQ(ten.requests, 1523);
+  EXPECT_EQ(ten.cold, 186);
+  EXPECT_NEAR(ten.in(Use::Idle), 430'560.918, 1);
+  const std::vector<double> weights(workload->functions().size(), 1);
+  EXPECT_NEAR(ten.coldShareOfFunctionAt(0.5, weights), 0.10, 1e-9);
+  EXPECT_NEAR(ten.coldShareOfFunctionAt(0.75, weights), 0.66667, 1e-4);
+  EXPECT_NEAR(ten.alwaysColdFunctions(weights), 0.17391, 1e-4);
+  const Tally hour = run("fixed:60m", *workload, shared());
+  EXPECT_EQ(hour.cold, 31);
+  EXPECT_NEAR(hour.in(Use::Idle), 605'104.458, 1);
+}
+
+TEST_F(SimTest, FixedWindowOfSingleInstances) {
+  auto workload = extract();
+  const Tally one = run("fixed:1m", *workload, single());
+  EXPECT_EQ(one.cold, 1255);
+  EXPECT_NEAR(one.in(Use::Idle), 79'464.539, 1);
+  EXPECT_NEAR(one.in(Use::Busy), 18'109.091, 1);
+  EXPECT_NEAR(toSeconds(one.waits.mean()), 4.12016, 1e-3);
+  EXPECT_EQ(one.peak, 16);
+  const Tally hour = run("fixed:60m", *workload, single());
+  EXPECT_EQ(hour.cold, 48);
+  EXPECT_NEAR(hour.in(Use::Idle), 669'488.163, 1);
+}
+
+TEST_F(SimTest, HybridHistogram) {
+  auto workload = extract();
+  const Tally one = run("hybrid:1h", *workload, shared());
+  EXPECT_EQ(one.cold, 50);
+  EXPECT_NEAR(one.in(Use::Idle), 308'762.893, 310);
+  const Tally four = run("hybrid:4h", *workload, shared());
+  EXPECT_EQ(four.cold, 42);
+  EXPECT_NEAR(four.in(Use::Idle), 339'401.944, 340);
+  EXPECT_GT(four.startsAhead, 0);
+}
+
+TEST_F(SimTest, TwoTiersHoldTheCardOnlyForTheFirst) {
+  auto workload = extract();
+  const Tally hour = run("fixed:60m", *workload, single());
+  const Tally tiers = run("two-tier:1m:60m", *workload, single());
+  EXPECT_NEAR(tiers.cold, hour.cold, 3);
+  EXPECT_NEAR(tiers.in(Use::Idle) + tiers.in(Use::Parked), hour.in(Use::Idle), 20'000);
+  EXPECT_LT(tiers.in(Use::Idle), hour.in(Use::Idle) / 5);
+  EXPECT_GT(tiers.woken, 500);
+}
+
+TEST_F(SimTest, LearnedNeedsNoMoreThanItsRuleAndServesMore) {
+  auto workload =
+      makeSynthetic(*SyntheticOptions::parse("functions=60,requests=20000,time=48h,skew=1.2"));
+  const Tally rule = run("two-tier:1m:60m", *workload, single());
+  const Tally learned = run("learned:1m:60m", *workload, single());
+  EXPECT_LE(learned.in(Use::Idle), rule.in(Use::Idle) * 1.05);
+  EXPECT_LE(learned.in(Use::Parked), rule.in(Use::Parked) * 1.05);
+  EXPECT_LT(learned.cold + learned.woken, rule.cold + rule.woken);
+  const Tally window = run("fixed:10m", *workload, single());
+  const Tally alone = run("learned:10m", *workload, single());
+  EXPECT_LE(alone.in(Use::Idle), window.in(Use::Idle) * 1.05);
+  EXPECT_LT(alone.cold, window.cold);
+}
+
+TEST_F(SimTest, EveryRequestIsCountedOnceAndRunsRepeat) {
+  SyntheticOptions options = *SyntheticOptions::parse("functions=20,requests=3000,time=24h");
+  auto workload = makeSynthetic(options);
+  WorldOptions world;
+  world.fleet = *Fleet::parse("card = 1 x T x 16G\npark = 1s..2s\n");
+  for (const char* policy : {"fixed:1m", "two-tier:20s:10m", "learned:20s:10m", "hybrid:1h"}) {
+    const Tally first = run(policy, *workload, world);
+    EXPECT_NEAR(first.requests, 3000, 600) << policy;
+    EXPECT_EQ(first.warm + first.woken + first.cold + first.refused, first.requests) << policy;
+    EXPECT_GT(first.refused + static_cast<double>(first.madeRoom + first.parks), 0) << policy;
+    const Tally second = run(policy, *workload, world);
+    EXPECT_EQ(first.cold, second.cold) << policy;
+    EXPECT_EQ(first.in(Use::Idle), second.in(Use::Idle)) << policy;
+  }
+}
+
+TEST_F(SimTest, TraceColumnsUnitsGzipAndOrder) {
+  const std::string path = ::testing::TempDir() + "okibi_sim_test.csv.gz";
+  gzFile zipped = gzopen(path.c_str(), "wb");
+  gzputs(zipped, "ts,app,took,n\n3000,b,10,1\n1000,a,20,2\n");
+  gzclose(zipped);
+  TraceOptions options;
+  options.path = path;
+  options.columns = *TraceColumns::parse("arrival=ts@ms,function=app,duration=took@s,count=n");
+  auto workload = openTrace(options);
+  ASSERT_TRUE(workload) << workload.error().message;
+  std::string seen;
+  Request request;
+  while (*(*workload)->next(request)) {
+    seen += (*workload)->functions()[request.function].name +
+            formatDuration(request.at - Instant()) + " ";
+  }
+  EXPECT_EQ(seen, "a1s a1s b3s ");
+  EXPECT_EQ((*workload)->horizon(), 1min);
+}
+
+TEST_F(SimTest, BadTracesAreNamedWithTheirPlace) {
+  const auto fault = [this](const std::string& text, const std::string& columns = {}) {
+    TraceOptions options;
+    options.path = file(text);
+    options.columns = *TraceColumns::parse(columns);
+    auto workload = openTrace(options);
+    return workload ? std::string("none") : workload.error().message;
+  };
+  EXPECT_TRUE(fault("a,b\n1,2\n").contains("no column 'arrival_s'; it has a, b"));
+  EXPECT_TRUE(fault("arrival_s\nsoon\n").contains("line 2: arrival_s: 'soon' is not a number"));
+  EXPECT_TRUE(fault("arrival_s\n1,2\n").contains("line 2: 2 fields, 1 titles"));
+  EXPECT_TRUE(fault("arrival_s\n-1\n").contains("line 2: negative arrival"));
+  EXPECT_TRUE(fault("").contains("is empty"));
+  EXPECT_FALSE(TraceColumns::parse("when=x"));
+}
+
+TEST_F(SimTest, OptionsAreChecked) {
+  EXPECT_FALSE(Policy::parse("fixed"));
+  EXPECT_FALSE(Policy::parse("two-tier:10m:1m"));
+  EXPECT_FALSE(Policy::parse("lucky:1m"));
+  EXPECT_FALSE(Distribution::parse("5s..1s"));
+  EXPECT_FALSE(Distribution::parse("lognormal:1s:-1"));
+  EXPECT_FALSE(Fleet::parse("card = 0 x T x 1G"));
+  EXPECT_EQ(Fleet::parse("stop = 1s\nwings = 2").error().message,
+            "line 2: 'wings' is not card, host_memory, cold_start, park, wake or stop");
+  EXPECT_FALSE(SyntheticOptions::parse("timers=0.6,bursts=0.6"));
+  EXPECT_FALSE(SyntheticOptions::parse("functions=0"));
+}
+
+TEST_F(SimTest, DistributionsHaveTheirMeans) {
+  const auto mean = [](const char* text) {
+    const Distribution distribution = *Distribution::parse(text);
+    Random random(1);
+    double sum = 0;
+    for (int i = 0; i < 20'000; ++i) sum += toSeconds(distribution.sample(random));
+    return sum / 20'000;
+  };
+  EXPECT_NEAR(mean("2s"), 2, 1e-9);
+  EXPECT_NEAR(mean("1s..5s"), 3, 0.05);
+  EXPECT_NEAR(mean("exp:2s"), 2, 0.05);
+  EXPECT_NEAR(mean("lognormal:2s:0.5"), 2 * std::exp(0.125), 0.05);
+}
+
+TEST_F(SimTest, QuantilesAreWithinAPercent) {
+  WaitHistogram waits;
+  for (int i = 1; i <= 1000; ++i) waits.add(std::chrono::milliseconds(i), 1);
+  EXPECT_NEAR(toSeconds(waits.quantile(0.5)), 0.5, 0.005);
+  EXPECT_NEAR(toSeconds(waits.quantile(0.99)), 0.99, 0.01);
+  EXPECT_NEAR(waits.shareUpTo(250ms), 0.25, 0.005);
+}
+
+TEST_F(SimTest, ReportsSayTheSameInEveryForm) {
+  auto workload = extract();
+  Report report;
+  report.workload = "a<b";
+  report.protocol = "bound";
+  report.horizon = 8h;
+  report.weights.assign(workload->functions().size(), 1);
+  report.prices.idleGbSecond = *ledger::parseUnitPrice("0.00001");
+  report.runs.push_back({"fixed:10m", run("fixed:10m", *workload, shared())});
+  EXPECT_TRUE(toText(report).contains("12.213"));  // 186 of 1,523
+  EXPECT_TRUE(toJson(report).contains("\"cold\":1.86E2"));
+  const std::string html = toHtml(report);
+  EXPECT_TRUE(html.contains("a&lt;b"));
+  EXPECT_FALSE(html.contains("src="));
+  EXPECT_FALSE(html.contains("href="));
+  // 430,561 idle instance seconds of 8 GB at 0.00001.
+  EXPECT_NEAR(static_cast<double>(costOf(report.runs[0].tally, report.prices).idle.micros()),
+              34.445e6, 1e4);
+}
+
+}  // namespace
+}  // namespace okibi::sim

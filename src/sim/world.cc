@@ -1,0 +1,342 @@
+#include "sim/world.h"
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <unordered_map>
+
+#include "planner/planner.h"
+#include "sim/parse.h"
+
+namespace okibi::sim {
+namespace {
+
+using planner::Command;
+
+constexpr Bytes kEndlessCard = Bytes::gib(1 << 30);
+constexpr const char* kAnyCard = "any";
+
+// Something that will happen by itself.
+struct Coming {
+  enum class Kind { RequestEnds, InstanceReady, InstanceParked, InstanceWoken, InstanceGone };
+  Instant at;
+  std::uint64_t order = 0;
+  Kind kind = Kind::RequestEnds;
+  std::uint64_t id = 0;
+  bool operator>(const Coming& other) const {
+    return at != other.at ? at > other.at : order > other.order;
+  }
+};
+
+// A request the planner has not let go of.
+struct Open {
+  Instant arrived;
+  Duration service{}, cold{};
+  std::uint32_t function = 0;
+};
+
+struct Live {
+  std::uint32_t function = 0;
+  Use use = Use::Starting;
+  Instant since;
+  int inFlight = 0;
+};
+
+planner::PlannerConfig configFor(const WorldOptions& options) {
+  planner::PlannerConfig config;
+  constexpr int kNoLimit = std::numeric_limits<int>::max() / 4;
+  config.cardQuota = options.cardQuota > 0 ? options.cardQuota : kNoLimit;
+  config.instanceQuota = kNoLimit;
+  config.queuePerFunction = 1'000'000;
+  if (options.policy.parkAfter) config.hostMemory = options.fleet.hostMemory;
+  config.keepAlive = options.policy.kind;
+  if (options.policy.range > Duration::zero()) config.histogramRange = options.policy.range;
+  return config;
+}
+
+class World {
+ public:
+  World(const WorldOptions& options, Workload& workload)
+      : options_(options),
+        workload_(workload),
+        planner_(configFor(options)),
+        random_(options.seed),
+        horizon_(Instant(workload.horizon())) {
+    addCards();
+  }
+
+  Result<Tally> run() {
+    if (Result<void> begun = workload_.rewind(); !begun) return fail(begun.error());
+    Result<bool> more = workload_.next(next_);
+    while (true) {
+      if (!more) return fail(more.error());
+      const std::optional<Instant> arrival = *more ? std::optional(next_.at) : std::nullopt;
+      if (advance(arrival)) continue;
+      if (!arrival) break;
+      arrive();
+      more = workload_.next(next_);
+    }
+    close();
+    return std::move(tally_);
+  }
+
+ private:
+  void addCards() {
+    std::vector<CardGroup> groups = options_.fleet.cards;
+    if (groups.empty()) groups.push_back({1, kAnyCard, kEndlessCard});
+    cardType_ = groups.front().type;
+    std::uint64_t id = 0;
+    for (const CardGroup& group : groups) {
+      for (int i = 0; i < group.count; ++i) {
+        step(Instant(), planner::CardAdded{{CardId(++id), "SIM", group.type, group.memory,
+                                            CardOrigin::Simulated}});
+      }
+    }
+  }
+
+  // Lets the next thing happen that comes before the arrival (or, at the same time, must come
+  // before it); false: the arrival is next, or all is over.
+  bool advance(std::optional<Instant> arrival) {
+    const std::optional<Instant> own =
+        coming_.empty() ? std::nullopt : std::optional(coming_.top().at);
+    if (own && (!arrival || *own <= *arrival) && (!wake_ || *own <= *wake_)) {
+      happen();
+      return true;
+    }
+    if (!wake_ || (arrival && *arrival <= *wake_)) return false;
+    // After the last request only what the horizon still sees matters.
+    if (!arrival && open_.empty() && coming_.empty() && *wake_ > horizon_) return false;
+    const Instant at = *wake_;
+    wake_.reset();
+    step(at, planner::TimerFired{});
+    return true;
+  }
+
+  void happen() {
+    const Coming now = coming_.top();
+    coming_.pop();
+    switch (now.kind) {
+      case Coming::Kind::RequestEnds:
+        return endRequest(now.at, InvocationId(now.id));
+      case Coming::Kind::InstanceReady:
+        return turn(now, Use::Idle, planner::InstanceReady{InstanceId(now.id)});
+      case Coming::Kind::InstanceParked:
+        return turn(now, Use::Parked, planner::InstanceParked{InstanceId(now.id)});
+      case Coming::Kind::InstanceWoken:
+        return turn(now, Use::Idle, planner::InstanceWoken{InstanceId(now.id)});
+      case Coming::Kind::InstanceGone: {
+        auto found = live_.find(now.id);
+        charge(found->second, now.at);
+        countCard(found->second.use == Use::Parked ? 0 : -1);
+        live_.erase(found);
+        return step(now.at, planner::InstanceGone{InstanceId(now.id), {}});
+      }
+    }
+  }
+
+  // An instance comes into another condition; one that was stopped meanwhile stays what it is.
+  void turn(const Coming& now, Use use, planner::Event event) {
+    const auto found = live_.find(now.id);
+    if (found == live_.end()) return;
+    setUse(found->second, use, now.at);
+    step(now.at, std::move(event));
+  }
+
+  void endRequest(Instant at, InvocationId id) {
+    const auto found = served_.find(id.value());
+    Live& live = live_.at(found->second);
+    served_.erase(found);
+    if (--live.inFlight == 0) setUse(live, Use::Idle, at);
+    step(at, planner::InvocationEnded{id, planner::Outcome::Completed});
+  }
+
+  void arrive() {
+    const std::uint32_t function = next_.function;
+    if (function >= known_.size()) introduce(function);
+    if (!known_[function]) introduce(function);
+    const InvocationId id(++lastRequest_);
+    const Duration cold = next_.cold ? *next_.cold : options_.fleet.coldStart.sample(random_);
+    lastCold_[function] = cold;
+    open_[id.value()] = {next_.at, next_.service, cold, function};
+    tally_.requests += weight(function);
+    ++tally_.functions[function].requests;
+    step(next_.at, planner::InvocationArrived{id, keyOf(function), next_.at + options_.deadline});
+  }
+
+  static FunctionKey keyOf(std::uint32_t function) { return FunctionKey(function + 1); }
+  double weight(std::uint32_t function) const { return workload_.functions()[function].weight; }
+
+  void introduce(std::uint32_t function) {
+    if (function >= known_.size()) {
+      known_.resize(function + 1);
+      lastCold_.resize(function + 1);
+      tally_.functions.resize(function + 1);
+    }
+    known_[function] = true;
+    planner::FunctionPlan plan;
+    plan.key = keyOf(function);
+    plan.account = "a";
+    plan.name = workload_.functions()[function].name;
+    plan.gpu = GpuConfig{cardType_, sliceOf(function)};
+    plan.concurrency = options_.concurrency;
+    // A request at the very end of a time counts as within it.
+    plan.idleTimeout = options_.policy.idleTimeout + Duration(1);
+    if (options_.policy.parkAfter) plan.parkAfter = *options_.policy.parkAfter + Duration(1);
+    plan.freezeAfter = std::nullopt;
+    step(next_.at, planner::FunctionAdded{plan, std::nullopt});
+  }
+
+  Bytes sliceOf(std::uint32_t function) const {
+    const Bytes own = workload_.functions()[function].slice;
+    return own > Bytes() ? own : options_.slice;
+  }
+
+  void step(Instant now, const planner::Event& event) {
+    now_ = now;
+    std::vector<Command> commands = std::move(spare_);
+    commands.clear();
+    planner_.step(now, event, commands);
+    for (Command& command : commands) {
+      std::visit([this](auto& c) { obey(c); }, command);
+    }
+    spare_ = std::move(commands);
+  }
+
+  void schedule(Duration delay, Coming::Kind kind, std::uint64_t id) {
+    coming_.push({now_ + delay, ++lastOrder_, kind, id});
+  }
+
+  void obey(const planner::Dispatch& command) {
+    const auto found = open_.find(command.invocation.value());
+    const Open request = found->second;
+    open_.erase(found);
+    Live& live = live_.at(command.instance.value());
+    if (live.inFlight++ == 0) setUse(live, Use::Busy, now_);
+    served_[command.invocation.value()] = command.instance.value();
+    Duration own = Duration::zero();  // what it waits on its instance
+    if (options_.protocol == Protocol::Bound) {
+      if (command.warmth == planner::Warmth::Cold) own = request.cold;
+      if (command.warmth == planner::Warmth::Woken) own = options_.fleet.wake.sample(random_);
+    }
+    count(request, command.warmth, now_ - request.arrived + own);
+    schedule(own + request.service, Coming::Kind::RequestEnds, command.invocation.value());
+  }
+
+  void count(const Open& request, planner::Warmth warmth, Duration wait) {
+    const double w = weight(request.function);
+    FunctionTally& function = tally_.functions[request.function];
+    if (warmth == planner::Warmth::Cold) {
+      tally_.cold += w;
+      ++function.cold;
+    } else if (warmth == planner::Warmth::Woken) {
+      tally_.woken += w;
+      ++function.woken;
+    } else {
+      tally_.warm += w;
+    }
+    tally_.waits.add(wait, w);
+  }
+
+  void obey(const planner::Refuse& command) {
+    const auto found = open_.find(command.invocation.value());
+    const std::uint32_t function = found->second.function;
+    open_.erase(found);
+    tally_.refused += weight(function);
+    ++tally_.functions[function].refused;
+    const Error& error = command.error;
+    tally_.refusals[error.code.empty() ? std::string(toString(error.kind)) : error.code] +=
+        weight(function);
+  }
+
+  void obey(const planner::Abort&) {}  // no instance is lost here
+
+  void obey(const planner::StartInstance& command) {
+    const auto function = static_cast<std::uint32_t>(command.function.value() - 1);
+    live_[command.instance.value()] = {function, Use::Starting, now_, 0};
+    ++tally_.starts;
+    if (command.ahead) ++tally_.startsAhead;
+    countCard(+1);
+    const bool atOnce = options_.protocol == Protocol::Bound;
+    schedule(atOnce ? Duration::zero() : lastCold_[function], Coming::Kind::InstanceReady,
+             command.instance.value());
+  }
+
+  void obey(const planner::StopInstance& command) {
+    if (command.reason == planner::StopReason::MadeRoom) ++tally_.madeRoom;
+    schedule(options_.fleet.stop.sample(random_), Coming::Kind::InstanceGone,
+             command.instance.value());
+  }
+
+  void obey(const planner::Park& command) {
+    ++tally_.parks;
+    const bool atOnce = options_.protocol == Protocol::Bound;
+    schedule(atOnce ? Duration::zero() : options_.fleet.park.sample(random_),
+             Coming::Kind::InstanceParked, command.instance.value());
+  }
+
+  void obey(const planner::Wake& command) {
+    ++tally_.wakes;
+    setUse(live_.at(command.instance.value()), Use::Starting, now_);
+    const bool atOnce = options_.protocol == Protocol::Bound;
+    schedule(atOnce ? Duration::zero() : options_.fleet.wake.sample(random_),
+             Coming::Kind::InstanceWoken, command.instance.value());
+  }
+
+  void obey(const planner::Freeze&) {}
+  void obey(const planner::Thaw&) {}
+  void obey(const planner::WakeAt& command) { wake_ = command.time; }
+
+  void countCard(int change) {
+    tally_.live += change;
+    tally_.peak = std::max(tally_.peak, tally_.live);
+  }
+
+  void setUse(Live& live, Use use, Instant at) {
+    charge(live, at);
+    countCard((use != Use::Parked) - (live.use != Use::Parked));
+    live.use = use;
+  }
+
+  // What an instance did until now. Only busy time counts beyond the horizon.
+  void charge(Live& live, Instant until) {
+    const bool beyond = live.use == Use::Busy || live.use == Use::Starting;
+    const Instant end = beyond ? until : std::min(until, horizon_);
+    const double seconds = std::max(0.0, toSeconds(end - live.since)) * weight(live.function);
+    const auto use = static_cast<std::size_t>(live.use);
+    const double gib = static_cast<double>(sliceOf(live.function).wholeMib()) / 1024;
+    tally_.seconds[use] += seconds;
+    tally_.gbSeconds[use] += seconds * gib;
+    live.since = until;
+  }
+
+  void close() {
+    for (auto& [id, live] : live_) charge(live, std::max(horizon_, live.since));
+  }
+
+  const WorldOptions options_;
+  Workload& workload_;
+  planner::Planner planner_;
+  Random random_;
+  const Instant horizon_;
+  Tally tally_;
+  std::string cardType_;
+  Instant now_{};
+  Request next_;
+  std::priority_queue<Coming, std::vector<Coming>, std::greater<>> coming_;
+  std::optional<Instant> wake_;
+  std::uint64_t lastOrder_ = 0, lastRequest_ = 0;
+  std::unordered_map<std::uint64_t, Open> open_;             // by invocation
+  std::unordered_map<std::uint64_t, std::uint64_t> served_;  // invocation to instance
+  std::unordered_map<std::uint64_t, Live> live_;             // by instance
+  std::vector<bool> known_;
+  std::vector<Duration> lastCold_;
+  std::vector<Command> spare_;
+};
+
+}  // namespace
+
+Result<Tally> simulate(const WorldOptions& options, Workload& workload) {
+  return World(options, workload).run();
+}
+
+}  // namespace okibi::sim

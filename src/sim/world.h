@@ -1,0 +1,36 @@
+#pragma once
+// World: the daemon's planner under a virtual clock. It plays what the conductor and the machine do
+// for the real one: starts take their time, requests end, cards and host memory are there or not.
+
+#include <memory>
+
+#include "sim/fleet.h"
+#include "sim/policy.h"
+#include "sim/tally.h"
+#include "sim/workload.h"
+
+namespace okibi::sim {
+
+enum class Protocol {
+  // As the daemon serves: a request waits for whichever instance is free first.
+  Queue,
+  // As keep-alive is compared in the literature: an instance is there at once and the request that
+  // started or woke it waits on it, so that nobody else ever gets it first.
+  Bound,
+};
+
+struct WorldOptions {
+  Fleet fleet;
+  Policy policy;
+  Protocol protocol = Protocol::Queue;
+  int concurrency = 1;                           // requests an instance serves at once
+  Bytes slice = Bytes::gib(8);                   // where the workload says nothing
+  Duration deadline = std::chrono::seconds(60);  // a request's wait for capacity
+  int cardQuota = 0;                             // GPU instances; 0: no limit
+  std::uint64_t seed = 1;                        // of what is drawn from distributions
+};
+
+// Plays the whole workload. Invalid when the workload cannot be read.
+Result<Tally> simulate(const WorldOptions& options, Workload& workload);
+
+}  // namespace okibi::sim
