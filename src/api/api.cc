@@ -96,7 +96,8 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
   const net::RequestHead& head = exchange.request();
   auto caller = authenticate(head);
   if (!caller) co_return fail(caller.error());
-  auto body = co_await net::readBody(exchange, limits::kApiBody);
+  auto body =
+      co_await net::readBody(exchange, limits::kApiBody, conductor_.settings().spoolDirectory);
   if (!body) co_return fail(body.error());
   auto text = body->text();
   if (!text) co_return fail(text.error());

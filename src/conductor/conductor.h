@@ -43,6 +43,7 @@ struct Settings {
   std::vector<Card> cards;
   int cpus = 1;
   Bytes memory;
+  std::string spoolDirectory = "/tmp";  // for bodies too big for memory; its files have no names
 };
 
 // How a request ended, for ledger and planner.

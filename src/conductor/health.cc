@@ -77,8 +77,8 @@ net::Task<Result<void>> Conductor::checkHealth(std::shared_ptr<Instance> instanc
   head.target = check.path;
   head.headers.add("Host", "127.0.0.1");
   const net::SpooledBody empty;
-  auto answer =
-      co_await net::call(loop_, **connection, std::move(head), empty, limits::kApiBody, deadline);
+  auto answer = co_await net::call(loop_, **connection, std::move(head), empty, limits::kApiBody,
+                                   deadline, settings_.spoolDirectory);
   if (!answer) co_return fail(std::move(answer.error()));
   instance->connections.give(std::move(*connection));
   const int status = answer->head.status;

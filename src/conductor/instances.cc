@@ -179,7 +179,7 @@ net::Task<Result<void>> Conductor::initialize(std::shared_ptr<Instance> instance
       hookRequest("POST", "/initialize", *instance, instance->name, "/initialize");
   const net::SpooledBody empty;
   auto answer = co_await net::call(loop_, connection, std::move(head), empty, limits::kApiBody,
-                                   loop_.now() + hook.timeout);
+                                   loop_.now() + hook.timeout, settings_.spoolDirectory);
   if (!answer && answer.error().kind == ErrorKind::TimedOut) {
     co_return failed(fmt::format("did not finish in {} s", hook.timeout.count()));
   }
@@ -229,7 +229,7 @@ net::Task<Result<void>> Conductor::callPreStop(std::shared_ptr<Instance> instanc
   net::RequestHead head = hookRequest("GET", "/pre-stop", *instance, instance->name, "/pre-stop");
   const net::SpooledBody empty;
   auto answer = co_await net::call(loop_, **connection, std::move(head), empty, limits::kApiBody,
-                                   loop_.now() + hook.timeout);
+                                   loop_.now() + hook.timeout, settings_.spoolDirectory);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return Result<void>{};
 }

@@ -100,8 +100,10 @@ std::unique_ptr<seams::GpuInventory> openInventory(const Config& config,
   return std::move(*inventory);
 }
 
-conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& inventory) {
+conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& inventory,
+                               const store::StateDirectory& directory) {
   conductor::Settings settings;
+  settings.spoolDirectory = directory.spoolDirectory().string();
   settings.account = config.account;
   settings.region = config.region;
   settings.queueDeadline = config.queueDeadline;
@@ -215,18 +217,19 @@ Result<void> run(const Config& config) {
   auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
   if (!images) return fail(images.error());
   runtime::NativeRuntime runtime(*loop, std::move(*launcher), launching);
-  auto owned = std::make_unique<conductor::Conductor>(*loop, settingsOf(config, *inventory),
-                                                      catalog, **accounting, **images, runtime);
+  auto owned = std::make_unique<conductor::Conductor>(
+      *loop, settingsOf(config, *inventory, *directory), catalog, **accounting, **images, runtime);
   conductor::Conductor& conductor = *owned;
   auth::Verifier verifier(keyLookup(accounts));
   const bool open = config.authentication == Authentication::None;
   gateway::Gateway gateway(conductor, verifier,
-                           {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, "/tmp"});
+                           {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature});
   api::ApiOptions apiOptions;
   apiOptions.auth = open ? api::ApiOptions::Auth::None : api::ApiOptions::Auth::Signature;
   std::optional<Doors> doors;
   net::HttpServerOptions serverOptions;
   serverOptions.renderFault = renderFault;
+  serverOptions.wallClock = conductor::wallNow;
   auto server = std::make_unique<net::HttpServer>(
       *loop, std::move(serverOptions),
       [&](net::Exchange& exchange) { return doors->serve(exchange); });

@@ -28,6 +28,10 @@ Attempt::~Attempt() {
 net::Task<Result<net::HttpConnection*>> Attempt::reach() {
   Result<void> admitted = co_await conductor_.admitted(invocation_);
   if (!admitted) co_return fail(std::move(admitted.error()));
+  co_return co_await reconnect();
+}
+
+net::Task<Result<net::HttpConnection*>> Attempt::reconnect() {
   auto connection = co_await conductor_.connect(invocation_);
   if (!connection) co_return fail(co_await explainBreak(std::move(connection.error())));
   connection_ = std::move(*connection);
@@ -48,7 +52,7 @@ net::Task<Result<net::WholeAnswer>> Attempt::call(const net::SpooledBody& body) 
                       {invocation_->revision->ref.account, settings.region, invocation_->requestId,
                        invocation_->qualifier, "/invoke"});
   auto answer = co_await net::call(conductor_.loop(), **connection, std::move(head), body,
-                                   limits::kSyncBody, deadline());
+                                   limits::kSyncBody, deadline(), settings.spoolDirectory);
   if (answer) {
     went(planner::Outcome::Completed);
     co_return answer;
@@ -93,7 +97,10 @@ net::Task<Result<void>> Attempt::settle(conductor::Ending ending) {
   settled_ = Settled::Yes;
   Result<void> settled = conductor_.settle(*invocation_, ending);
   if (settled) settled = co_await conductor_.recorded();
-  co_return settled;
+  if (settled) co_return settled;
+  // A full disk of the platform is no quota of the caller's.
+  co_return fail(ErrorKind::Internal,
+                 "the call could not be put on the ledger: " + settled.error().message);
 }
 
 void Attempt::finish() {

@@ -23,6 +23,8 @@ class Attempt {
 
   // Waits for an instance and connects to it.
   net::Task<Result<net::HttpConnection*>> reach();
+  // Another connection to the same instance, after the first broke without an answer.
+  net::Task<Result<net::HttpConnection*>> reconnect();
   // The whole of an API invocation's upstream part: POST /invoke with `body`.
   net::Task<Result<net::WholeAnswer>> call(const net::SpooledBody& body);
   // Why a connection to the instance broke: waits briefly for the news that the instance ended.

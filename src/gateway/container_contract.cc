@@ -1,6 +1,9 @@
 #include "gateway/container_contract.h"
 
 #include <array>
+#include <iterator>
+
+#include <fmt/format.h>
 
 #include "base/encoding.h"
 
@@ -26,6 +29,26 @@ void addContainerHeaders(net::Headers& headers, const conductor::Revision& revis
   headers.add("x-fc-qualifier", context.qualifier);
   headers.add("x-fc-version-id", revision.version);
   headers.add("x-fc-control-path", context.controlPath);
+}
+
+void addServerTiming(net::Headers& headers, const conductor::Invocation& invocation,
+                     Duration served) {
+  if (invocation.warmth != planner::Warmth::Cold) return;
+  const ledger::ColdPhases& phases = invocation.phases;
+  const Duration waited = invocation.dispatched.at - invocation.received.at;
+  std::string text;
+  const auto add = [&text](std::string_view name, Duration time) {
+    fmt::format_to(std::back_inserter(text), "{}{};dur={:.3f}", text.empty() ? "" : ", ", name,
+                   toMilliseconds(time));
+  };
+  add("schedule", phases.schedule);
+  add("image", phases.image);
+  add("sandbox", phases.sandbox);
+  add("app", phases.app);
+  add("init", phases.init);
+  add("request", served);
+  add("total", waited + served);
+  headers.add("Server-Timing", text);
 }
 
 void dropForgedHeaders(net::Headers& headers) {

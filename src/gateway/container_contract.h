@@ -18,6 +18,11 @@ struct ContainerContext {
 // Adds the x-fc-* headers a container may rely on. REQUIRES: the caller's own x-fc-* are gone.
 void addContainerHeaders(net::Headers& headers, const conductor::Revision& revision,
                          const ContainerContext& context);
+// "Server-Timing" of a cold answer whose head leaves `served` after dispatch: what the request
+// waited for, phase by phase, the request itself, and their total. Nothing for one that was not
+// cold.
+void addServerTiming(net::Headers& headers, const conductor::Invocation& invocation,
+                     Duration served);
 // A caller's headers: x-fc-* must not be forged.
 void dropForgedHeaders(net::Headers& headers);
 // A container's headers that do not pass through an HTTP trigger.

@@ -34,6 +34,12 @@ auth::RequestHead signedHead(const net::RequestHead& head) {
 
 }  // namespace
 
+// A trigger's own host comes first: below it every path is the function's.
+bool Gateway::isInvocation(const net::RequestHead& head) const {
+  return isApiInvocation(head.path()) &&
+         conductor_.catalog().triggerById(hostLabel(head)) == nullptr;
+}
+
 bool Gateway::owns(const net::RequestHead& head) const {
   return isApiInvocation(head.path()) || head.path().starts_with(kTriggerPrefix) ||
          conductor_.catalog().triggerById(hostLabel(head)) != nullptr;
@@ -77,7 +83,7 @@ Result<void> Gateway::authenticate(const net::RequestHead& head, const Route& ro
 net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
   const ledger::Moment received = conductor::momentNow(conductor_.loop());
   const net::RequestHead& head = exchange.request();
-  if (isApiInvocation(head.path())) {
+  if (isInvocation(head)) {
     if (head.method != "POST") {
       const Error error{ErrorKind::Invalid,
                         fmt::format("'{}' against '{}' is not supported", head.path(), head.method),

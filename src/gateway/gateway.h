@@ -23,7 +23,6 @@ enum class ApiAuth { Signature, None };
 
 struct GatewayOptions {
   ApiAuth auth = ApiAuth::Signature;
-  std::string spoolDirectory = "/tmp";
 };
 
 class Gateway {
@@ -42,6 +41,8 @@ class Gateway {
     std::string target;                // what the container sees (HTTP trigger)
     std::string qualifier;
   };
+  bool isInvocation(const net::RequestHead& head) const;
+  struct Passing;
   Result<Route> routeTrigger(const net::RequestHead& head) const;
   Result<void> authenticate(const net::RequestHead& head, const Route& route);
 

@@ -60,14 +60,15 @@ Result<std::string> qualifierOf(std::string_view query) {
 }
 
 net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& verifier,
-                                   const GatewayOptions& options, const std::string& localAccount) {
+                                   const GatewayOptions& options,
+                                   const conductor::Settings& settings) {
   const net::RequestHead& head = exchange.request();
   auto name = functionNameOf(head.path());
   if (!name) co_return fail(name.error());
   if (auto ok = checkInvocation(head); !ok) co_return fail(ok.error());
   auto qualifier = qualifierOf(head.query());
   if (!qualifier) co_return fail(qualifier.error());
-  auth::Caller caller{localAccount, "", ""};
+  auth::Caller caller{settings.account, "", ""};
   if (options.auth == ApiAuth::Signature) {
     auth::RequestHead signedHead{
         head.method, std::string(head.path()), std::string(head.query()), {}};
@@ -76,7 +77,7 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
     if (!verified) co_return fail(verified.error());
     caller = std::move(*verified);
   }
-  auto body = co_await net::readBody(exchange, limits::kSyncBody, options.spoolDirectory);
+  auto body = co_await net::readBody(exchange, limits::kSyncBody, settings.spoolDirectory);
   if (!body) co_return fail(body.error());
   if (options.auth == ApiAuth::Signature) {
     auth::Sha256 hash;
@@ -96,6 +97,7 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
 void addInvocationHeaders(net::Headers& headers, const conductor::Invocation& invocation,
                           Duration duration) {
   headers.add("X-Fc-Request-Id", invocation.requestId);
+  addServerTiming(headers, invocation, duration);
   headers.add("X-Fc-Instance-Id", invocation.instance->name);
   headers.add("X-Fc-Invocation-Duration", fmt::format("{:.2f}", toMilliseconds(duration)));
   headers.add("X-Fc-Invocation-Function-Version", invocation.revision->version);
@@ -163,8 +165,7 @@ net::Task<void> sendBody(net::Exchange& exchange, net::ResponseHead head,
 
 net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
                                 ledger::Moment received) {
-  Result<Event> event =
-      co_await readEvent(exchange, verifier_, options_, conductor_.settings().account);
+  Result<Event> event = co_await readEvent(exchange, verifier_, options_, conductor_.settings());
   if (!event) {
     co_await refuse(exchange, requestId, event.error());
     co_return;

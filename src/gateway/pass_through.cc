@@ -1,11 +1,14 @@
 // HTTP trigger: the request passes to the container and its answer back, streamed both ways.
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "conductor/error_answer.h"
 #include "gateway/attempt.h"
 #include "gateway/container_contract.h"
 #include "gateway/gateway.h"
+#include "net/spool.h"
 
 namespace okibi::gateway {
 namespace {
@@ -20,82 +23,127 @@ Error asBadGateway(Error error) {
   return error;
 }
 
-conductor::Ending endingOf(const net::RelayReport& report) {
+// `word`: the container's x-fc-status, which says how it went when it is there (fact sheet 3.4).
+conductor::Ending endingOf(const net::RelayReport& report, std::string_view word) {
   conductor::Ending ending;
   ending.status = report.status;
   ending.bytesIn = Bytes(static_cast<std::int64_t>(report.bytesIn));
   ending.bytesOut = Bytes(static_cast<std::int64_t>(report.bytesOut));
-  if (report.status >= 500) {
+  if (word.empty() ? report.status >= 500 : word != "200") {
     ending.outcome = ledger::Outcome::FunctionError;
     ending.errorType = "InvocationError";
   }
   return ending;
 }
 
-Error failureOf(const net::RelayReport& report, const Attempt& attempt) {
+net::Task<Error> explain(const net::RelayReport& report, Attempt& attempt) {
   switch (report.outcome) {
     case net::RelayOutcome::TimedOut:
-      return attempt.timeoutError();
+      attempt.went(planner::Outcome::TimedOut);
+      co_return attempt.timeoutError();
+    case net::RelayOutcome::RequestTooLarge:
+      attempt.went(planner::Outcome::TimedOut);  // the application may still be at it
+      co_return report.error;
     case net::RelayOutcome::UpstreamBad:
-      return {ErrorKind::Unavailable, "the function's answer is not valid: " + report.error.message,
-              "BadResponse"};
+      co_return Error{ErrorKind::Unavailable,
+                      "the function's answer is not valid: " + report.error.message, "BadResponse"};
+    case net::RelayOutcome::UpstreamFailed:
+    case net::RelayOutcome::UpstreamBroken:
+      co_return co_await attempt.explainBreak(report.error);
     default:
-      return report.error;
+      co_return report.error;
   }
+}
+
+// A body that says it is too long is refused before anything is waited for.
+Result<void> checkLength(const net::RequestHead& head) {
+  if (std::cmp_less_equal(head.contentLength.value_or(0), limits::kSyncBody.count())) return {};
+  return fail(ErrorKind::Invalid,
+              fmt::format("the body of {} bytes is over the limit of {}", *head.contentLength,
+                          limits::kSyncBody.count()),
+              std::string(net::kBodyTooLarge));
+}
+
+// RFC 9110, 9.2.2. With nothing read of a body, such a request may be sent again.
+bool mayBeSentAgain(const net::RelayReport& report, const net::RequestHead& head) {
+  return report.outcome == net::RelayOutcome::UpstreamFailed && !report.requestBodyRead &&
+         !report.headSent && head.method != "POST" && head.method != "PATCH";
 }
 
 }  // namespace
 
+// How one request passes: the relay's options, and what is remembered of the answer.
+struct Gateway::Passing {
+  Attempt& attempt;
+  const conductor::Conductor& conductor;
+  const std::string& requestId;
+  const std::string& target;
+  std::string word;  // the container's x-fc-status
+
+  void filterRequest(net::RequestHead& head) const {
+    const conductor::Revision& revision = *attempt.invocation().revision;
+    dropForgedHeaders(head.headers);
+    head.target = target;
+    addContainerHeaders(head.headers, revision,
+                        {revision.ref.account, conductor.settings().region, requestId,
+                         attempt.invocation().qualifier, "/http-invoke"});
+  }
+  void filterResponse(net::ResponseHead& head, Instant now) {
+    word = head.headers.getOr("x-fc-status", "");
+    dropReservedHeaders(head.headers);
+    head.headers.add("X-Fc-Request-Id", requestId);
+    const conductor::Invocation& invocation = attempt.invocation();
+    addServerTiming(head.headers, invocation, now - invocation.dispatched.at);
+  }
+  net::RelayOptions options(net::Loop& loop) {
+    net::RelayOptions options;
+    options.deadline = attempt.deadline();
+    options.requestLimit = limits::kSyncBody;
+    options.filterRequest = [this](net::RequestHead& head) { filterRequest(head); };
+    options.filterResponse = [this, &loop](net::ResponseHead& head) {
+      filterResponse(head, loop.now());
+    };
+    options.beforeLastByte = [this](const net::RelayReport& soFar) -> net::Task<Result<void>> {
+      attempt.went(planner::Outcome::Completed);
+      co_return co_await attempt.settle(endingOf(soFar, word));
+    };
+    return options;
+  }
+};
+
 net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string requestId, Route route,
                                      ledger::Moment received) {
-  auto arrived = conductor_.arrive(route.function, route.qualifier, requestId, received);
+  Result<void> fits = checkLength(exchange.request());
+  auto arrived = fits ? conductor_.arrive(route.function, route.qualifier, requestId, received)
+                      : fail(std::move(fits.error()));
   if (!arrived) {
     co_await refuse(exchange, requestId, arrived.error());
     co_return;
   }
   Attempt attempt(conductor_, std::move(*arrived));
   exchange.onDisconnect([&] { attempt.callerLeft(); });
+  Passing passing{attempt, conductor_, requestId, route.target, {}};
   auto connection = co_await attempt.reach();
   if (attempt.callerIsGone()) co_return;
   net::RelayReport report;
-  Error failure;
   if (connection) {
-    const conductor::Revision& revision = *attempt.invocation().revision;
-    net::RelayOptions options;
-    options.deadline = attempt.deadline();
-    options.filterRequest = [&](net::RequestHead& head) {
-      dropForgedHeaders(head.headers);
-      head.target = route.target;
-      addContainerHeaders(head.headers, revision,
-                          {revision.ref.account, conductor_.settings().region, requestId,
-                           attempt.invocation().qualifier, "/http-invoke"});
-    };
-    options.filterResponse = [&](net::ResponseHead& head) {
-      dropReservedHeaders(head.headers);
-      head.headers.add("X-Fc-Request-Id", requestId);
-    };
-    options.beforeLastByte = [&](const net::RelayReport& soFar) -> net::Task<Result<void>> {
-      attempt.went(planner::Outcome::Completed);
-      co_return co_await attempt.settle(endingOf(soFar));
-    };
+    const net::RelayOptions options = passing.options(conductor_.loop());
     report = co_await net::relay(conductor_.loop(), exchange, **connection, options);
+    if (mayBeSentAgain(report, exchange.request())) {
+      exchange.onDisconnect([&] { attempt.callerLeft(); });
+      connection = co_await attempt.reconnect();
+      if (attempt.callerIsGone()) co_return;
+      if (connection) {
+        report = co_await net::relay(conductor_.loop(), exchange, **connection, options);
+      }
+    }
     if (report.outcome == net::RelayOutcome::Complete) co_return;
-    if (report.outcome == net::RelayOutcome::CallerGone) {
-      attempt.callerLeft();
-      co_return;
-    }
-    if (report.outcome == net::RelayOutcome::TimedOut) attempt.went(planner::Outcome::TimedOut);
-    failure = failureOf(report, attempt);
-    if (report.outcome == net::RelayOutcome::UpstreamFailed ||
-        report.outcome == net::RelayOutcome::UpstreamBroken) {
-      failure = co_await attempt.explainBreak(std::move(failure));
-    }
-  } else {
-    failure = std::move(connection.error());
+    if (report.outcome == net::RelayOutcome::CallerGone) co_return attempt.callerLeft();
   }
+  Error failure = connection ? co_await explain(report, attempt) : std::move(connection.error());
   failure = asBadGateway(std::move(failure));
   if (!attempt.settled()) {
-    conductor::Ending ending = endingOf(report);
+    conductor::Ending ending = endingOf(report, passing.word);
     ending.status = httpStatus(failure);
     ending.errorType = wireCode(failure);
     ending.outcome =

@@ -68,8 +68,10 @@ struct Call {
 }  // namespace
 
 Task<Result<WholeAnswer>> call(Loop& loop, HttpConnection& connection, RequestHead head,
-                               const SpooledBody& body, Bytes answerLimit, Instant deadline) {
-  Call call{connection, body, SpooledBody::Reader(body), loop, Spool(answerLimit), {}, {}};
+                               const SpooledBody& body, Bytes answerLimit, Instant deadline,
+                               std::string directory) {
+  Spool spool(answerLimit, std::move(directory));
+  Call call{connection, body, SpooledBody::Reader(body), loop, std::move(spool), {}, {}};
   Timer timer(loop);
   if (deadline != Instant::max()) {
     timer.schedule(deadline, [&call] {

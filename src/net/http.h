@@ -49,6 +49,7 @@ struct ResponseHead {
 };
 
 std::string_view reasonPhrase(int status);  // "" for unknown numbers
+std::string formatHttpDate(WallTime time);  // "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7)
 
 // Every way in which a message breaks the protocol or a limit of it.
 enum class HttpFault {

@@ -84,8 +84,9 @@ struct WholeAnswer {
 // Sends `body` after `head` (whose contentLength is set from it) and collects the whole answer: for
 // the API's invocations, hooks and the CLI. The answer may begin before the body is sent. An answer
 // body over `answerLimit` gives Invalid with kBodyTooLarge. At `deadline` the connection is
-// cancelled: TimedOut.
+// cancelled: TimedOut. `directory` is for the answer's spool.
 Task<Result<WholeAnswer>> call(Loop& loop, HttpConnection& connection, RequestHead head,
-                               const SpooledBody& body, Bytes answerLimit, Instant deadline);
+                               const SpooledBody& body, Bytes answerLimit, Instant deadline,
+                               std::string directory = "/tmp");
 
 }  // namespace okibi::net

@@ -19,9 +19,16 @@ FaultAnswer plainFaultAnswer(HttpFault fault) {
   return answer;
 }
 
+const std::string& ServerState::date() {
+  if (!options.wallClock || loop.now() < dateUntil_) return date_;
+  dateUntil_ = loop.now() + 1s;
+  date_ = formatHttpDate(options.wallClock());
+  return date_;
+}
+
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Impl(Loop& loop, HttpServerOptions options, Handler handler)
-      : state{loop, std::move(options), std::move(handler)}, sweeper(loop), empty(loop) {}
+      : state(loop, std::move(options), std::move(handler)), sweeper(loop), empty(loop) {}
 
   Task<void> acceptFrom(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
   Task<void> serve(std::shared_ptr<Impl> self, UniqueFd fd);
@@ -63,6 +70,7 @@ Task<void> HttpServer::Impl::turnAway(std::shared_ptr<Impl> self, UniqueFd fd) {
   Socket socket(state.loop, std::move(fd));
   FaultAnswer answer = state.options.renderFault(HttpFault::TooManyConnections);
   answer.head.contentLength = answer.body.size();
+  if (!state.date().empty()) answer.head.headers.set("date", state.date());
   std::string text;
   writeResponseHead(answer.head, Coding::Sized, Persistence::Close, text);
   // Small enough for the socket's buffer: it never waits.

@@ -40,6 +40,9 @@ struct HttpServerOptions {
       std::chrono::seconds(2);       // an early answer: the unread body is thrown away so long
   std::size_t connections = 10'000;  // beyond: answered TooManyConnections and closed
   FaultRenderer renderFault = plainFaultAnswer;
+  // For the Date of answers (RFC 9110, 6.6.1); empty: none is sent. A date among an answer's own
+  // headers stands.
+  std::function<WallTime()> wallClock;
 };
 
 class HttpServer {

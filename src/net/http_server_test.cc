@@ -136,6 +136,28 @@ TEST(HttpServer, FaultsAreRenderedByTheOwnerAndEndTheConnection) {
   });
 }
 
+TEST(HttpServer, AnswersAndFaultsHaveADateOfTheGivenClock) {
+  WallTime now{};
+  HttpServerOptions options;
+  options.wallClock = [&now] { return now; };
+  Site site(std::move(options));
+  now = WallTime(784111777123ms);
+  runOn(site.loop, [&]() -> Task<void> {
+    std::string got = co_await site.ask(kGetClose);
+    EXPECT_TRUE(got.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n")) << got;
+    got = co_await site.ask("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(got.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n")) << got;
+    site.custom = [](Exchange& exchange) -> Task<void> {
+      ResponseHead head;
+      head.headers.add("Date", "mine");
+      co_await answer(exchange, std::move(head), "x");
+    };
+    got = co_await site.ask(kGetClose);
+    EXPECT_EQ(countOf(got, "Date: mine"), 1) << got;
+    EXPECT_EQ(countOf(got, "date: "), 0) << got;
+  });
+}
+
 TEST(HttpServer, ContinueIsSentOnlyWhenTheBodyIsWanted) {
   Site site;
   const char* head =

@@ -1,6 +1,11 @@
 #include "net/relay.h"
 
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "net/both.h"
+#include "net/spool.h"
 
 namespace okibi::net {
 
@@ -30,7 +35,8 @@ class Relay {
 
   void watch();
   Task<void> exchangeBoth();
-  Task<void> upload();
+  Task<void> upload(Phase phase);
+  bool tooLarge();
   Task<void> download();
   Task<void> receiveAnswer();
   Task<Result<void>> passBody(Phase phase);
@@ -98,6 +104,7 @@ Task<void> Relay::exchangeBoth() {
     }
     first = *piece;
     report_.bytesIn += first.size();
+    if (tooLarge()) co_return;
   }
   bool whole = exchange_.bodyEnded();
   Result<void> sent =
@@ -108,10 +115,10 @@ Task<void> Relay::exchangeBoth() {
     co_return;
   }
   uploading_ = true;
-  co_await both(loop_, upload(), download());
+  co_await both(loop_, upload(Phase::Http), download());
 }
 
-Task<void> Relay::upload() {
+Task<void> Relay::upload(Phase phase) {
   for (;;) {
     report_.requestBodyRead = true;
     Result<std::string_view> piece = co_await exchange_.read();
@@ -125,10 +132,21 @@ Task<void> Relay::upload() {
       break;
     }
     report_.bytesIn += piece->size();
+    if (phase == Phase::Http && tooLarge()) break;
     Result<void> sent = co_await upstream_.write(*piece);
     if (!sent) break;  // the download sees what became of the upstream
   }
   uploading_ = false;
+}
+
+bool Relay::tooLarge() {
+  if (std::cmp_less_equal(report_.bytesIn, options_.requestLimit.count())) return false;
+  settle(RelayOutcome::RequestTooLarge,
+         {ErrorKind::Invalid,
+          fmt::format("the body is over the limit of {} bytes", options_.requestLimit.count()),
+          std::string(kBodyTooLarge)});
+  upstream_.cancel();
+  return true;
 }
 
 void Relay::settleReadFailure(Error error) {
@@ -236,7 +254,7 @@ Task<void> Relay::tunnel(ResponseHead head) {
     relay.uploading_ = false;
     relay.exchange_.cancelRead();
   };
-  co_await both(loop_, upload(), back(*this));
+  co_await both(loop_, upload(Phase::Tunnel), back(*this));
 }
 
 void Relay::conclude() {

@@ -23,7 +23,9 @@ enum class RelayOutcome {
   UpstreamBad,     // malformed answer or headers over the limit; the caller can still be answered
   UpstreamBroken,  // broke off in the middle of the answer; the caller's connection was reset
   TimedOut,  // options.deadline; the caller can still be answered if !headSent, else was reset
-  Refused,   // beforeLastByte failed; the caller can still be answered if !headSent, else was reset
+  RequestTooLarge,  // over options.requestLimit; the caller can still be answered if !headSent,
+                    // else was reset
+  Refused,  // beforeLastByte failed; the caller can still be answered if !headSent, else was reset
 };
 
 struct RelayReport {
@@ -41,6 +43,8 @@ struct RelayReport {
 struct RelayOptions {
   // End of the whole exchange, tunnels included.
   Instant deadline = Instant::max();
+  // Of the request's body, where its length was not announced; a tunnel has none.
+  Bytes requestLimit = Bytes(INT64_MAX);
   // Change the heads on their way. Hop-by-hop fields are already gone; framing is not in the
   // headers.
   std::function<void(RequestHead&)> filterRequest;

@@ -60,6 +60,23 @@ struct Front {
   SocketAddress address;
 };
 
+TEST(Relay, ABodyOverTheLimitEndsWithAnAnswer) {
+  Front f;
+  f.options.requestLimit = Bytes(10);
+  runOn(f.loop, [&]() -> Task<void> {
+    RawPeer caller = co_await RawPeer::connect(f.loop, f.address);
+    co_await caller.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n");
+    co_await f.app->peer.readUntil("12345678");
+    co_await caller.send("8\r\n12345678\r\n");
+    co_await f.finished();
+    EXPECT_EQ(f.report.outcome, RelayOutcome::RequestTooLarge);
+    EXPECT_EQ(f.report.error.code, kBodyTooLarge);
+    EXPECT_FALSE(f.report.headSent);
+    EXPECT_FALSE(f.reusable);
+  });
+}
+
 TEST(Relay, PassesHeadsThroughFiltersAndBodiesUnchanged) {
   Front f;
   f.options.filterRequest = [](RequestHead& head) {

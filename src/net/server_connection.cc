@@ -85,6 +85,7 @@ std::optional<HttpFault> ServerConnection::acceptHead(std::size_t length) {
 Task<ServerConnection::HeadEnd> ServerConnection::refuse(HttpFault fault) {
   FaultAnswer answer = server_.options.renderFault(fault);
   answer.head.contentLength = answer.body.size();
+  addDate(answer.head);
   std::string text;
   writeResponseHead(answer.head, Coding::Sized, Persistence::Close, text);
   text += answer.body;
@@ -193,6 +194,11 @@ bool ServerConnection::answersBody() const {
   return head_.method != "HEAD" && status_ >= 200 && status_ != 204 && status_ != 304;
 }
 
+void ServerConnection::addDate(ResponseHead& head) const {
+  const std::string& date = server_.date();
+  if (!date.empty() && !head.headers.has("date")) head.headers.add("date", date);
+}
+
 void ServerConnection::respond(ResponseHead head) {
   OKIBI_CHECK(!responded_, "an exchange is answered once");
   responded_ = true;
@@ -208,6 +214,7 @@ void ServerConnection::respond(ResponseHead head) {
     coding_ = modern ? Coding::Chunked : Coding::None;
     if (!modern) closing_ = true;  // the end of the connection is the end of the body
   }
+  addDate(head);
   Persistence persistence = closing_ ? Persistence::Close : Persistence::KeepAlive;
   writeResponseHead(head, coding_, persistence, staged_);
   if (!answersBody() && coding_ == Coding::Chunked) coding_ = Coding::None;

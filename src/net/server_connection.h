@@ -19,11 +19,21 @@ namespace okibi::net {
 
 // What connections share with their server.
 struct ServerState {
+  ServerState(Loop& l, HttpServerOptions o, HttpServer::Handler h)
+      : loop(l), options(std::move(o)), handler(std::move(h)) {}
+
   Loop& loop;
   HttpServerOptions options;
   HttpServer::Handler handler;
   bool draining = false;
   std::size_t exchanges = 0;
+
+  // The Date of an answer that leaves now, at most a second old; empty without a wall clock.
+  const std::string& date();
+
+ private:
+  std::string date_;
+  Instant dateUntil_{};
 };
 
 class ServerConnection final : public Exchange {
@@ -72,6 +82,7 @@ class ServerConnection final : public Exchange {
   void discardBufferedBody();
   Task<Result<void>> send(std::span<const std::string_view> pieces);
   bool answersBody() const;
+  void addDate(ResponseHead& head) const;
 
   ServerState& server_;
   Socket socket_;

@@ -50,7 +50,7 @@ std::unexpected<Error> notThere(InstanceId id) {
 
 // What answers on an instance's port. Shared with the connections' tasks.
 struct FakeInstance::Server {
-  explicit Server(net::Loop& loop) : state{loop, {}, {}} {}
+  explicit Server(net::Loop& loop) : state(loop, {}, {}) {}
 
   net::ServerState state;
   bool listening = false;
@@ -201,6 +201,8 @@ void FakeInstanceRuntime::attach(const std::shared_ptr<FakeInstance>& instance, 
 
 net::Task<void> FakeInstanceRuntime::serveFake(FakeInstance& instance, net::Exchange& exchange) {
   const net::RequestHead& head = exchange.request();
+  // One that could not be thawed hears nothing and is about to be killed.
+  if (instance.frozen && instance.script.thawError) co_return co_await instance.hang(exchange);
   OKIBI_CHECK(!instance.frozen, "{} {} reached a frozen instance", head.method, head.target);
   instance.requests.push_back(head.method + " " + head.target);
   ++instance.inFlight;

@@ -69,6 +69,7 @@ Result<StateDirectory> StateDirectory::acquire(const std::filesystem::path& path
                             path.string(), holderOf(descriptor)));
   }
   if (auto ok = writePid(descriptor, file); !ok) return fail(ok.error());
+  if (auto made = makePrivate(directory.spoolDirectory()); !made) return fail(made.error());
   return directory;
 }
 

@@ -21,6 +21,8 @@ class StateDirectory {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path databaseFile() const { return path_ / "okibi.db"; }
   std::filesystem::path ledgerDirectory() const { return path_ / "ledger"; }
+  // Made by acquire(). For bodies on their way; its files have no names.
+  std::filesystem::path spoolDirectory() const { return path_ / "spool"; }
 
  private:
   StateDirectory(std::filesystem::path path, int descriptor)

@@ -1,0 +1,691 @@
+// The conductor with fake sandboxes on a virtual clock: deployments, cold starts, idle life, and
+// what becomes of requests when things go wrong.
+
+#include <gtest/gtest.h>
+
+#include "conductor/testing_world.h"
+
+namespace okibi::conductor {
+namespace {
+
+using seams::FakeInstance;
+using testing::Called;
+using testing::World;
+using namespace std::string_literals;
+
+// An application that works for `time` on each request.
+seams::FakeApp works(net::Loop& loop, Duration time) {
+  return [&loop, time](net::Exchange& exchange, FakeInstance&) -> net::Task<void> {
+    co_await loop.sleep(time);
+    co_await net::answer(exchange, {}, "done");
+  };
+}
+seams::FakeApp hangs() {
+  return [](net::Exchange& exchange, FakeInstance& instance) -> net::Task<void> {
+    co_await instance.hang(exchange);
+  };
+}
+// Hangs on `path`, answers everything else with `status`.
+seams::FakeApp answers(std::string path, int status) {
+  return [path, status](net::Exchange& exchange, FakeInstance&) -> net::Task<void> {
+    net::ResponseHead head;
+    if (exchange.request().path() == path) head.status = status;
+    co_await net::answer(exchange, std::move(head), "said");
+  };
+}
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+// ---- deployment
+
+TEST(Deployment, IsPendingUntilTheImageIsHere) {
+  World world;
+  world.images->hold("app:1");
+  world.run([&]() -> net::Task<void> {
+    auto created = world.conductor->create(std::string(testing::kAccount), world.spec("f"));
+    EXPECT_TRUE(created);
+    EXPECT_EQ((*created)->state, FunctionState::Pending);
+    co_await world.loop->sleep(2min);
+    const Called early = co_await world.call("f");
+    EXPECT_EQ(early.body.error().code, "FunctionNotActive");
+    EXPECT_EQ(early.body.error().kind, ErrorKind::Unavailable);
+    world.images->release("app:1");
+    co_await world.settled(World::ref("f"));
+    EXPECT_EQ(world.catalog.find(World::ref("f"))->state, FunctionState::Active);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+TEST(Deployment, FailsWithTheReasonAndAnUpdateMendsIt) {
+  World world;
+  world.images->failPulls("app:1", Error{ErrorKind::Denied, "the registry wants a password", {}});
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    const Function* failed = world.catalog.find(World::ref("f"));
+    EXPECT_EQ(failed->state, FunctionState::Failed);
+    EXPECT_EQ(failed->stateReason, "the registry wants a password");
+    EXPECT_EQ(failed->stateReasonCode, "ImagePullFailed");
+    const Called refused = co_await world.call("f");
+    EXPECT_TRUE(contains(refused.body.error().message, "wants a password"));
+    world.images->failPulls("app:1", std::nullopt);
+    EXPECT_TRUE(world.conductor->update(World::ref("f"), world.spec("f")));
+    co_await world.settled(World::ref("f"));
+    EXPECT_EQ(world.catalog.find(World::ref("f"))->state, FunctionState::Active);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+TEST(Deployment, AnUpdateThatFailsLeavesTheOldConfigurationServing) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    FunctionSpec next = world.spec("f");
+    next.container.image = "missing:1";
+    EXPECT_TRUE(world.conductor->update(World::ref("f"), next));
+    co_await world.settled(World::ref("f"));
+    const Function* function = world.catalog.find(World::ref("f"));
+    EXPECT_EQ(function->state, FunctionState::Active);
+    EXPECT_EQ(function->lastUpdate, UpdateStatus::Failed);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+TEST(Deployment, AnUpdateServesTheOldConfigurationUntilTheNewIsReadyThenReplacesItsInstances) {
+  World world;
+  world.images->publish("app:2", {.entrypoint = {"/new"},
+                                  .command = {},
+                                  .environment = {},
+                                  .workingDirectory = {},
+                                  .user = {},
+                                  .architecture = {}});
+  world.images->hold("app:2");
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    co_await world.call("f");
+    FunctionSpec next = world.spec("f");
+    next.container.image = "app:2";
+    EXPECT_TRUE(world.conductor->update(World::ref("f"), next));
+    co_await world.loop->sleep(10s);
+    const Called old = co_await world.call("f");
+    EXPECT_EQ(old.invocation->revision->number, 1u);
+    world.images->release("app:2");
+    co_await world.settled(World::ref("f"));
+    const Called fresh = co_await world.call("f");
+    EXPECT_EQ(fresh.invocation->revision->number, 2u);
+    co_await world.loop->sleep(10s);
+    EXPECT_EQ(world.runtime.running().size(), 1u);
+    EXPECT_EQ(world.runtime.running()[0]->spec.arguments, std::vector{"/new"s});
+  });
+}
+
+TEST(Deployment, AFunctionThatIsThereOrCannotRunHereIsRefused) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    const std::string account(testing::kAccount);
+    EXPECT_EQ(world.conductor->create(account, world.spec("f")).error().code,
+              "FunctionAlreadyExists");
+    FunctionSpec card = world.spec("g");
+    card.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(1)};
+    EXPECT_EQ(world.conductor->create(account, card).error().kind, ErrorKind::Invalid);
+    EXPECT_EQ(world.conductor->update(World::ref("no"), world.spec("no")).error().code,
+              "FunctionNotFound");
+    EXPECT_EQ((co_await world.call("no")).body.error().code, "FunctionNotFound");
+  });
+}
+
+TEST(Deployment, AStoreThatCannotWriteChangesNothing) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    world.store.failWrites(1, {ErrorKind::Exhausted, "disk full", {}});
+    const std::string account(testing::kAccount);
+    EXPECT_EQ(world.conductor->create(account, world.spec("f")).error().kind, ErrorKind::Exhausted);
+    EXPECT_EQ(world.catalog.find(World::ref("f")), nullptr);
+    co_await world.deploy("f");
+    world.store.failWrites(1, {ErrorKind::Exhausted, "disk full", {}});
+    EXPECT_FALSE(world.conductor->remove(World::ref("f")));
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+// ---- cold start, warm calls, concurrency
+
+TEST(ColdStart, PhasesAreWhatEachStepTookAndSumToTheWait) {
+  World world;
+  world.runtime.script.start = 30ms;
+  world.runtime.script.listens = 200ms;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.initializer.handler = "initialize";
+    spec.initializer.timeout = Seconds(10);
+    world.runtime.script.app = works(*world.loop, 2s);
+    co_await world.deploy(spec);
+    const Called called = co_await world.call("f");
+    EXPECT_EQ(*called.body, "done");
+    const ledger::ColdPhases& phases = called.invocation->phases;
+    EXPECT_EQ(phases.sandbox, 30ms);
+    EXPECT_GE(phases.app, 200ms);
+    EXPECT_LE(phases.app, 210ms);  // it is noticed within a few percent
+    EXPECT_EQ(phases.init, 2s);
+    EXPECT_EQ(phases.sum(), called.invocation->dispatched.at - called.invocation->received.at);
+    EXPECT_EQ(called.invocation->instance->startsAtOnce, 1);
+    const Called warm = co_await world.call("f");
+    EXPECT_EQ(warm.invocation->warmth, planner::Warmth::Warm);
+    EXPECT_EQ(warm.took, 2s);
+    const auto instance = world.runtime.running().at(0);
+    EXPECT_EQ(instance->requests,
+              (std::vector{"POST /initialize"s, "POST /invoke"s, "POST /invoke"s}));
+    const auto records = co_await world.records("f");
+    EXPECT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[1].phases, phases);
+    // Load and first answer are one interval; the hook's part is not the request's.
+    EXPECT_EQ(records[1].share, 2s);
+    const ledger::Usage usage = co_await world.usage("f");
+    EXPECT_EQ(usage.calls, 2);
+    EXPECT_EQ(usage.coldCalls, 1);
+    EXPECT_EQ(usage.activeMs, 6000);
+  });
+}
+
+TEST(ColdStart, ConcurrencyFillsOneInstanceBeforeASecondStarts) {
+  World world;
+  world.runtime.script.app = works(*world.loop, 1s);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.concurrency = 3;
+    co_await world.deploy(spec);
+    const auto three = co_await world.calls("f", 3);
+    for (const Called& called : three) EXPECT_EQ(*called.body, "done");
+    EXPECT_EQ(world.runtime.starts(), 1u);
+    const auto five = co_await world.calls("f", 5);
+    for (const Called& called : five) EXPECT_EQ(*called.body, "done");
+    EXPECT_EQ(world.runtime.starts(), 2u);
+  });
+}
+
+// Law 6, as it is shown to people: shares are the active time, bills are the usage.
+TEST(Usage, SharesAndBillsOfOverlappingRequestsAddUp) {
+  World world([](Settings& settings) {
+    settings.cards = {{.id = CardId(1),
+                       .uuid = "SIM-1",
+                       .type = "fc.gpu.tesla.1",
+                       .memory = Bytes::gib(16),
+                       .origin = CardOrigin::Simulated}};
+  });
+  world.runtime.script.app = works(*world.loop, 700ms);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.concurrency = 4;
+    spec.cpu = MilliCpu{2000};
+    spec.memory = Bytes::gib(8);
+    spec.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(4)};
+    co_await world.deploy(spec);
+    auto one = [](World& w) -> net::Task<void> { co_await w.call("f"); };
+    for (int i = 0; i < 7; ++i) {
+      world.loop->spawn(one(world));
+      co_await world.loop->sleep(250ms);
+    }
+    co_await world.loop->sleep(5s);
+    const auto records = co_await world.records("f");
+    EXPECT_EQ(records.size(), 7u);
+    ledger::Usage billed;
+    Duration shares{};
+    for (const auto& record : records) {
+      shares += record.share;
+      billed += record.bill;
+      EXPECT_EQ(record.gpuMemory, Bytes::gib(4));
+      EXPECT_EQ(record.gpuPrice, world.prices.gpuPrice("fc.gpu.tesla.1"));
+    }
+    ledger::Usage usage = co_await world.usage("f");
+    EXPECT_EQ(billed.gpuMbMs, usage.gpuMbMs);
+    EXPECT_EQ(billed.activeMs, usage.activeMs);
+    EXPECT_GT(billed.gpuMbMs, 0);
+    EXPECT_LE(shares, Duration(1ms) * usage.activeMs);
+    EXPECT_GT(shares, Duration(1ms) * (usage.activeMs - 8));
+  });
+}
+
+TEST(Queue, AtItsDeadlineARequestIsRefusedNamingTheQuota) {
+  World world([](Settings& settings) {
+    settings.planner.instanceQuota = 1;
+    settings.queueDeadline = 5s;
+  });
+  world.runtime.script.app = works(*world.loop, 30s);
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    const auto two = co_await world.calls("f", 2);
+    const Called& refused = two[0];  // the first to end
+    EXPECT_EQ(refused.body.error().kind, ErrorKind::Exhausted);
+    EXPECT_TRUE(contains(refused.body.error().message, "1")) << refused.body.error().message;
+    EXPECT_EQ(refused.took, 5s);
+    EXPECT_EQ(*two[1].body, "done");
+    EXPECT_EQ((co_await world.usage("f")).refused, 1);
+  });
+}
+
+// ---- idle life
+
+TEST(Idle, FreezesAfterTheGraceThawsForTheNextAndIsReleasedAtTheTimeout) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.idleTimeout = Seconds(60);
+    spec.preStop.handler = "prestop";
+    co_await world.deploy(spec);
+    co_await world.call("f");
+    co_await world.loop->sleep(2s);
+    const auto instance = world.runtime.running().at(0);
+    EXPECT_TRUE(instance->frozen);
+    const Called thawed = co_await world.call("f");
+    EXPECT_EQ(thawed.invocation->warmth, planner::Warmth::Thawed);
+    EXPECT_EQ(world.runtime.thaws(), 1u);
+    co_await world.loop->sleep(59s);
+    EXPECT_EQ(world.runtime.running().size(), 1u);
+    co_await world.loop->sleep(3s);
+    EXPECT_TRUE(world.runtime.running().empty());
+    EXPECT_EQ(instance->requests.back(), "GET /pre-stop");
+    EXPECT_TRUE(world.conductor->instances().empty());
+  });
+}
+
+TEST(Idle, APreStopThatHangsHoldsTheReleaseUpOnlySoLong) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.idleTimeout = Seconds(10);
+    spec.preStop.handler = "prestop";
+    spec.preStop.timeout = Seconds(7);
+    world.runtime.script.app = [&](net::Exchange& exchange,
+                                   FakeInstance& instance) -> net::Task<void> {
+      if (exchange.request().path() == "/pre-stop") co_return co_await instance.hang(exchange);
+      co_await net::answer(exchange, {}, "ok");
+    };
+    co_await world.deploy(spec);
+    co_await world.call("f");
+    co_await world.loop->sleep(16s);
+    EXPECT_EQ(world.runtime.running().size(), 1u);
+    co_await world.loop->sleep(3s);
+    EXPECT_TRUE(world.runtime.running().empty());
+    EXPECT_GE((co_await world.usage("f")).activeMs, 7000) << "hooks are active time";
+  });
+}
+
+TEST(Idle, AnInstanceThatCannotBeThawedIsKilledAndTheRequestServedByAnother) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    world.runtime.script.thawError = Error{ErrorKind::Internal, "cgroup.freeze: I/O error", {}};
+    co_await world.call("f");
+    co_await world.loop->sleep(2s);
+    world.runtime.script.thawError.reset();
+    const Called called = co_await world.call("f");
+    // Its connection broke, or the news of its end came first; either way nothing hangs.
+    EXPECT_FALSE(called.body);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    EXPECT_EQ(world.runtime.running().size(), 1u);
+  });
+}
+
+// ---- what goes wrong at the start
+
+TEST(Start, AFailedStepIsNamedAndTheNextCallTriesAgain) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    world.runtime.script.startError =
+        Error{ErrorKind::Unavailable, "exec: '/app': No such file or directory", {}};
+    const Called failed = co_await world.call("f");
+    EXPECT_EQ(failed.body.error().code, "FunctionNotStarted");
+    EXPECT_TRUE(contains(failed.body.error().message, "exec: '/app': No such file"))
+        << failed.body.error().message;
+    EXPECT_TRUE(world.conductor->instances().empty());
+    world.runtime.script.startError.reset();
+    co_await world.loop->sleep(10min);  // whatever the planner waits after a failure
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+TEST(Start, AnAppThatExitsIsReportedWithItsLastLines) {
+  World world;
+  world.runtime.script.output = "loading\nno such model: x.onnx\n";
+  world.runtime.script.listens.reset();
+  world.runtime.script.exits = 500ms;
+  world.runtime.script.exit = {.id = {}, .exitCode = 3};
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    const Called failed = co_await world.call("f");
+    const Error& error = failed.body.error();
+    EXPECT_EQ(error.code, "FunctionNotStarted");
+    EXPECT_TRUE(contains(error.message, "code 3")) << error.message;
+    EXPECT_TRUE(contains(error.message, "no such model: x.onnx")) << error.message;
+    EXPECT_TRUE(contains(error.message, "'/app'")) << error.message;
+    const auto lines = world.conductor->logs().tail(World::ref("f"), 10);
+    EXPECT_EQ(lines.size(), 2u);
+  });
+}
+
+TEST(Start, AnAppThatNeverListensFailsAfterTwoMinutesWithItsLastLines) {
+  World world;
+  world.runtime.script.listens.reset();
+  world.runtime.script.output = "listening on 8080, not on 9000\n";
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    const Called failed = co_await world.call("f");
+    EXPECT_GE(failed.took, limits::kListenTimeout);
+    EXPECT_LE(failed.took, limits::kListenTimeout + 1s);
+    const Error& error = failed.body.error();
+    EXPECT_EQ(error.code, "FunctionNotStarted");
+    EXPECT_TRUE(contains(error.message, "in 120 seconds")) << error.message;
+    EXPECT_TRUE(contains(error.message, "not on 9000")) << error.message;
+    co_await world.loop->sleep(1s);
+    EXPECT_TRUE(world.runtime.running().empty());
+  });
+}
+
+TEST(Initializer, AFailingOneIsTheFunctionsErrorAndItsTimeIsActive) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.initializer.handler = "initialize";
+    co_await world.deploy(spec);
+    world.runtime.script.app = answers("/initialize", 500);
+    const Called failed = co_await world.call("f");
+    EXPECT_EQ(failed.body.error().code, "InitializationError");
+    EXPECT_TRUE(contains(failed.body.error().message, "status 500"));
+    co_await world.loop->sleep(10min);
+    world.runtime.script.app = hangs();
+    const Called hung = co_await world.call("f");
+    EXPECT_EQ(hung.body.error().code, "InitializationError");
+    EXPECT_TRUE(contains(hung.body.error().message, "did not finish in 3 s"))
+        << hung.body.error().message;
+    EXPECT_EQ((co_await world.usage("f")).activeMs, 3000);
+    EXPECT_TRUE(world.runtime.running().empty());
+  });
+}
+
+TEST(Initializer, ACommandIsRunAndItsExitCodeCounts) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.initializer.command = {"/load", "model"};
+    co_await world.deploy(spec);
+    world.runtime.script.executed = 2;
+    const Called failed = co_await world.call("f");
+    EXPECT_TRUE(contains(failed.body.error().message, "exit code 2"));
+    co_await world.loop->sleep(10min);
+    world.runtime.script.executed = 0;
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    EXPECT_EQ(world.runtime.running().at(0)->commands,
+              (std::vector<std::vector<std::string>>{{"/load", "model"}}));
+  });
+}
+
+TEST(Health, AFirstCheckThatFailsFailsTheStart) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.container.healthCheck = HealthCheck{.path = "/ready"};
+    co_await world.deploy(spec);
+    world.runtime.script.app = answers("/ready", 503);
+    const Called failed = co_await world.call("f");
+    EXPECT_EQ(failed.body.error().code, "FunctionNotStarted");
+    EXPECT_TRUE(contains(failed.body.error().message, "status code: 503"))
+        << failed.body.error().message;
+  });
+}
+
+TEST(Health, AnUnhealthyInstanceGetsNoMoreRequestsUntilItIsWell) {
+  World world;
+  bool well = true;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.concurrency = 2;
+    spec.container.healthCheck = HealthCheck{.path = "/ready"};
+    world.runtime.script.app = [&](net::Exchange& exchange,
+                                   FakeInstance& instance) -> net::Task<void> {
+      net::ResponseHead head;
+      const bool check = exchange.request().path() == "/ready";
+      if (check && !well && instance.id == InstanceId(1)) head.status = 500;
+      if (!check) co_await world.loop->sleep(30s);
+      co_await net::answer(exchange, std::move(head), "x");
+    };
+    co_await world.deploy(spec);
+    auto background = world.arrive("f");  // keeps the instance awake
+    EXPECT_TRUE(background);
+    EXPECT_TRUE(co_await world.conductor->admitted(*background));
+    well = false;
+    co_await world.loop->sleep(10s);  // three checks, three seconds apart
+    auto elsewhere = world.arrive("f");
+    EXPECT_TRUE(co_await world.conductor->admitted(*elsewhere));
+    EXPECT_NE((*elsewhere)->instance->name, (*background)->instance->name);
+    well = true;
+    co_await world.loop->sleep(5s);
+    auto again = world.arrive("f");
+    EXPECT_TRUE(co_await world.conductor->admitted(*again));
+    EXPECT_EQ(world.runtime.starts(), 2u) << "one of them is well again and has room";
+    for (auto* one : {&background, &elsewhere, &again}) {
+      EXPECT_TRUE(world.conductor->settle(***one, {}));
+      world.conductor->end(***one, planner::Outcome::Completed);
+    }
+  });
+}
+
+// ---- what goes wrong under a request
+
+TEST(Crash, EveryRequestOfTheInstanceGetsTheReasonAndTheNextOneAnotherInstance) {
+  World world;
+  world.runtime.script.app = hangs();
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.concurrency = 3;
+    co_await world.deploy(spec);
+    net::Timer later(*world.loop);
+    later.schedule(world.loop->now() + 5s, [&] {
+      const InstanceId id = world.runtime.running().at(0)->id;
+      world.runtime.print(id, seams::OutputStream::Stderr, "segfault in kernel\n");
+      world.runtime.crash(id, {.id = {}, .signal = 11});
+    });
+    const auto three = co_await world.calls("f", 3);
+    for (const Called& called : three) {
+      EXPECT_EQ(called.body.error().code, "FunctionUnhandledError");
+      EXPECT_TRUE(contains(called.body.error().message, "signal 11"));
+      EXPECT_TRUE(contains(called.body.error().message, "segfault in kernel"));
+    }
+    world.runtime.script.app = {};
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    const ledger::Usage usage = co_await world.usage("f");
+    EXPECT_EQ(usage.calls, 4);
+    EXPECT_EQ(usage.errors, 3);
+    EXPECT_GE(usage.activeMs, 4900);  // overlap is counted once
+    EXPECT_LE(usage.activeMs, 5100);
+  });
+}
+
+TEST(Crash, OutOfMemoryIsNamed) {
+  World world;
+  world.runtime.script.app = hangs();
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    net::Timer later(*world.loop);
+    later.schedule(world.loop->now() + 5s, [&] {
+      world.runtime.crash(world.runtime.running().at(0)->id,
+                          {.id = {}, .signal = 9, .outOfMemory = true});
+    });
+    const Called called = co_await world.call("f");
+    EXPECT_EQ(called.body.error().code, "FunctionOOMError");
+    EXPECT_TRUE(contains(called.body.error().message, "512 MB"));
+  });
+}
+
+TEST(Crash, ALostLauncherEndsRequestsAndTheNextWaitsForTheNewOne) {
+  World world;
+  world.runtime.script.app = hangs();
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    net::Timer later(*world.loop), restored(*world.loop);
+    later.schedule(world.loop->now() + 5s, [&] { world.runtime.lose("killed by signal 9"); });
+    const Called called = co_await world.call("f");
+    EXPECT_FALSE(called.body);
+    EXPECT_TRUE(world.conductor->instances().empty());
+    world.runtime.script.app = {};
+    restored.schedule(world.loop->now() + 3s, [&] { world.runtime.restore(); });
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+TEST(Timeout, ALateRequestReplacesItsInstanceWhenThatServesOneAtATime) {
+  World world;
+  world.runtime.script.app = hangs();
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.timeout = Seconds(4);
+    co_await world.deploy(spec);
+    const Called late = co_await world.call("f");
+    EXPECT_EQ(late.body.error().kind, ErrorKind::TimedOut);
+    EXPECT_GE(late.took, 4s);
+    world.runtime.script.app = {};
+    const Called next = co_await world.call("f");
+    EXPECT_EQ(*next.body, "ok");
+    EXPECT_NE(next.invocation->instance->name, late.invocation->instance->name);
+  });
+}
+
+TEST(Caller, WhoLeavesTheQueueLeavesNothingBehind) {
+  World world([](Settings& settings) { settings.planner.instanceQuota = 1; });
+  world.runtime.script.app = works(*world.loop, 20s);
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    auto served = world.arrive("f");
+    EXPECT_TRUE(co_await world.conductor->admitted(*served));
+    auto waiting = world.arrive("f");
+    EXPECT_TRUE(waiting);
+    co_await world.loop->sleep(1s);
+    world.conductor->callerLeft(**waiting);
+    auto decided = co_await world.conductor->admitted(*waiting);
+    EXPECT_EQ(decided.error().kind, ErrorKind::Cancelled);
+    world.conductor->callerLeft(**waiting);  // again changes nothing
+    world.conductor->callerLeft(**served);
+    co_await world.loop->sleep(6s);
+    // The one whose request was given up may still be working on it: it goes.
+    EXPECT_TRUE(world.runtime.running().empty());
+    const auto records = co_await world.records("f");
+    EXPECT_EQ(records.size(), 2u);
+    for (const auto& record : records) {
+      EXPECT_EQ(record.outcome, ledger::Outcome::Cancelled);
+      EXPECT_EQ(record.status, 499);
+    }
+    EXPECT_EQ((co_await world.usage("f")).calls, 1);
+  });
+}
+
+TEST(Caller, AllWhoWaitMayLeaveDuringTheStart) {
+  World world;
+  world.runtime.script.listens = 10s;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    auto waiting = world.arrive("f");
+    EXPECT_TRUE(waiting);
+    co_await world.loop->sleep(2s);
+    world.conductor->callerLeft(**waiting);
+    co_await world.loop->sleep(20s);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+  });
+}
+
+// ---- deletion and drain
+
+TEST(Delete, RunningCallsFinishWaitingOnesAreRefused) {
+  World world([](Settings& settings) { settings.planner.instanceQuota = 1; });
+  world.runtime.script.app = works(*world.loop, 20s);
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    net::Timer later(*world.loop);
+    later.schedule(world.loop->now() + 5s,
+                   [&] { EXPECT_TRUE(world.conductor->remove(World::ref("f"))); });
+    const auto two = co_await world.calls("f", 2);
+    EXPECT_EQ(two[0].body.error().code, "FunctionNotFound");
+    EXPECT_EQ(two[0].took, 5s);
+    EXPECT_EQ(*two[1].body, "done");
+    EXPECT_EQ((co_await world.call("f")).body.error().code, "FunctionNotFound");
+    co_await world.loop->sleep(10s);
+    EXPECT_TRUE(world.runtime.running().empty());
+    EXPECT_EQ((co_await world.usage("f")).calls, 1) << "usage outlives the function";
+  });
+}
+
+TEST(Delete, DuringTheStartAndDuringThePull) {
+  World world;
+  world.runtime.script.start = 5s;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    net::Timer later(*world.loop);
+    later.schedule(world.loop->now() + 2s,
+                   [&] { EXPECT_TRUE(world.conductor->remove(World::ref("f"))); });
+    EXPECT_EQ((co_await world.call("f")).body.error().code, "FunctionNotFound");
+    co_await world.loop->sleep(20s);
+    EXPECT_TRUE(world.runtime.running().empty()) << "a sandbox nobody knows";
+    EXPECT_TRUE(world.conductor->instances().empty());
+    world.images->hold("app:1");
+    EXPECT_TRUE(world.conductor->create(std::string(testing::kAccount), world.spec("g")));
+    co_await world.loop->sleep(1s);
+    EXPECT_TRUE(world.conductor->remove(World::ref("g")));
+    world.images->release("app:1");
+    co_await world.loop->sleep(1s);
+    EXPECT_EQ(world.catalog.find(World::ref("g")), nullptr);
+  });
+}
+
+TEST(Drain, RefusesNewCallsFinishesOldOnesAndStopsEverything) {
+  World world;
+  world.runtime.script.app = works(*world.loop, 20s);
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    co_await world.deploy("idle");
+    bool drained = false;
+    auto drain = [](World& w, bool& done) -> net::Task<void> {
+      co_await w.loop->sleep(5s);
+      co_await w.conductor->drain(w.loop->now() + 1h);
+      done = true;
+    };
+    world.loop->spawn(drain(world, drained));
+    net::Timer later(*world.loop);
+    Result<std::shared_ptr<Invocation>> late = fail(ErrorKind::Internal, "not yet");
+    later.schedule(world.loop->now() + 6s, [&] { late = world.arrive("f"); });
+    const Called called = co_await world.call("f");
+    EXPECT_EQ(*called.body, "done");
+    EXPECT_TRUE(late);
+    auto refused = co_await world.conductor->admitted(*late);
+    EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
+    Ending ending;
+    ending.outcome = ledger::Outcome::Refused;
+    EXPECT_TRUE(world.conductor->settle(**late, ending));
+    co_await world.loop->sleep(10s);
+    EXPECT_TRUE(drained);
+    EXPECT_TRUE(world.runtime.running().empty());
+  });
+}
+
+TEST(Views, InstancesCardsAndImagesInUse) {
+  World world;
+  world.runtime.script.app = works(*world.loop, 20s);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.concurrency = 2;
+    co_await world.deploy(spec);
+    auto served = world.arrive("f");
+    EXPECT_TRUE(co_await world.conductor->admitted(*served));
+    const auto instances = world.conductor->instances();
+    EXPECT_EQ(instances.size(), 1u);
+    EXPECT_EQ(instances[0].function, "f");
+    EXPECT_EQ(instances[0].inFlight, 1);
+    EXPECT_EQ(instances[0].concurrency, 2);
+    EXPECT_GT(instances[0].pid, 0);
+    EXPECT_EQ(world.conductor->imagesInUse().size(), 2u);  // of the function and its instance
+    world.conductor->callerLeft(**served);
+  });
+}
+
+}  // namespace
+}  // namespace okibi::conductor
