@@ -61,11 +61,18 @@ net::Task<Result<net::WholeAnswer>> Attempt::call(const net::SpooledBody& body) 
     went(planner::Outcome::TimedOut);
     co_return fail(timeoutError());
   }
+  if (answer.error().code == net::kBodyTooLarge) {
+    // It was answering; this is no sign of a broken instance.
+    went(planner::Outcome::Completed);
+    co_return fail(ErrorKind::Unavailable, "the answer: " + answer.error().message,
+                   "FunctionUnhandledError");
+  }
   co_return fail(co_await explainBreak(std::move(answer.error())));
 }
 
 net::Task<Error> Attempt::explainBreak(Error error) {
   if (caller_ == Caller::Gone) co_return Error{ErrorKind::Cancelled, "the caller left", ""};
+  if (error.kind == ErrorKind::Internal) co_return error;  // ours: the spool's disk
   auto lost = co_await invocation_->lost.wait(conductor_.loop().now() + kNewsOfCrash);
   if (lost) co_return std::move(*lost);
   if (error.code.empty()) error.code = "FunctionUnhandledError";

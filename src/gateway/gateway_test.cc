@@ -298,6 +298,19 @@ TEST_F(GatewayTest, AnswerHeadsOverTheLimitAreABadResponse) {
   });
 }
 
+TEST_F(GatewayTest, AnAnswerOverTheLimitIsTheFunctionsErrorByInvocationAndPassesByTrigger) {
+  world.runtime.script.app = answerWith({}, std::string(33 << 20, 'a'));
+  world.run([&]() -> net::Task<void> {
+    co_await deploy();
+    const Answered invoked = co_await ask(invocation());
+    EXPECT_EQ(invoked.status, 200);
+    EXPECT_EQ(invoked.header("x-fc-error-type"), "UnhandledInvocationError");
+    EXPECT_TRUE(invoked.body.contains("over the limit")) << invoked.body.substr(0, 300);
+    EXPECT_EQ((co_await ask(throughTrigger("GET", "/"))).body.size(), std::size_t{33} << 20);
+    EXPECT_EQ(world.runtime.starts(), 1u) << "the instance is not to blame";
+  });
+}
+
 // ---- errors: the function's and the platform's, by either door
 
 TEST_F(GatewayTest, ACrashIsAFunctionErrorByInvocationAnd502ByTrigger) {

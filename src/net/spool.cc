@@ -19,7 +19,7 @@ Result<UniqueFd> namelessFile(const std::string& directory) {
   // Not every file system has O_TMPFILE.
   std::string path = directory + "/okibi-spool-XXXXXX";
   fd.reset(::mkostemp(path.data(), O_CLOEXEC));
-  if (!fd) return failErrno("spool file in " + directory, errno, ErrorKind::Exhausted);
+  if (!fd) return failErrno("spool file in " + directory, errno);
   ::unlink(path.c_str());
   return fd;
 }
@@ -28,7 +28,7 @@ Result<void> writeAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failErrno("spool file", errno, ErrorKind::Exhausted);
+    if (n < 0) return failErrno("spool file", errno);
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};

@@ -56,7 +56,8 @@ class Spool {
   // `directory` is where the file is made, if one is needed.
   explicit Spool(Bytes limit, std::string directory = "/tmp");
 
-  // Invalid with kBodyTooLarge when the limit would be passed, Exhausted when the disk is full.
+  // Invalid with kBodyTooLarge when the limit would be passed, Internal when the disk is full: that
+  // is no limit of the caller's.
   Result<void> append(std::string_view piece);
   Bytes size() const { return body_.size(); }
   // REQUIRES: called last.
