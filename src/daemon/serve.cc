@@ -174,6 +174,13 @@ net::FaultAnswer renderFault(net::HttpFault fault) {
   return answer;
 }
 
+net::HttpServerOptions serverOptions() {
+  net::HttpServerOptions options;
+  options.renderFault = renderFault;
+  options.wallClock = conductor::wallNow;
+  return options;
+}
+
 net::Task<void> shutDown(net::Loop& loop, net::HttpServer& server, conductor::Conductor& conductor,
                          images::OciImageStore& images, Duration within) {
   log::info("draining", "deadline_s={}", std::chrono::duration_cast<Seconds>(within).count());
@@ -227,12 +234,8 @@ Result<void> run(const Config& config) {
   api::ApiOptions apiOptions;
   apiOptions.auth = open ? api::ApiOptions::Auth::None : api::ApiOptions::Auth::Signature;
   std::optional<Doors> doors;
-  net::HttpServerOptions serverOptions;
-  serverOptions.renderFault = renderFault;
-  serverOptions.wallClock = conductor::wallNow;
   auto server = std::make_unique<net::HttpServer>(
-      *loop, std::move(serverOptions),
-      [&](net::Exchange& exchange) { return doors->serve(exchange); });
+      *loop, serverOptions(), [&](net::Exchange& exchange) { return doors->serve(exchange); });
   auto address = server->listen(*net::SocketAddress::parse(config.listen));
   if (!address) return fail(address.error());
   // The port may have been the kernel's choice. Nothing is served before the loop runs.
