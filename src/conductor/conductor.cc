@@ -164,6 +164,11 @@ void Conductor::end(Invocation& invocation, planner::Outcome outcome) {
   step(planner::InvocationEnded{id, outcome});
 }
 
+std::string Conductor::outputOf(const Invocation& invocation) {
+  runtime_.readOutputNow(invocation.instance->id);
+  return invocation.instance->output.since(invocation.outputMark);
+}
+
 void Conductor::callerLeft(Invocation& invocation) {
   if (invocation.stage == InvocationStage::Over) return;
   if (invocation.stage == InvocationStage::Dispatched) --invocation.instance->inFlight;

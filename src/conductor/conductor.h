@@ -132,6 +132,8 @@ class Conductor : private seams::InstanceListener {
   net::Task<Result<void>> recorded();
   // It is over for the planner. Once, after settle(); does nothing after `lost`.
   void end(Invocation& invocation, planner::Outcome outcome);
+  // What its instance printed since it was dispatched, at most limits::kLogTail of it.
+  std::string outputOf(const Invocation& invocation);
   // The caller left, wherever the request is; settles what was used.
   void callerLeft(Invocation& invocation);
 

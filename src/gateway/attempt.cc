@@ -116,7 +116,7 @@ void Attempt::finish() {
 }
 
 std::string Attempt::logTail() const {
-  return invocation_->instance->output.since(invocation_->outputMark);
+  return conductor_.outputOf(*invocation_);
 }
 
 }  // namespace okibi::gateway

@@ -129,6 +129,8 @@ void UsageMeter::settle(Instance& instance, Instant now) {
 // REQUIRES: settled up to `now`.
 void UsageMeter::endUse(Instance& instance, Use& use, Instant now) {
   use.ended = now;
+  // A model's load is on the bill of the request it was loaded for, which ends after it.
+  if (use.kind == UseKind::Hook) return;
   const Usage soFar = usageOfInterval(instance.terms, now - instance.intervalStart.at);
   use.bill = soFar;
   use.bill -= instance.billed;

@@ -8,9 +8,10 @@
 // oldest. A share therefore depends on the past only, is final when its use ends, and the shares of
 // all uses of an interval sum to the interval exactly.
 //
-// Bills are exact in the same way: a use that ends is billed what the interval would be billed if
-// it ended now, less what the uses before it were. So rounding up (GPU: 1 s) is paid by the use
-// that goes over it, and the bills of all uses of an interval sum to the interval's usage.
+// Bills are exact in the same way: a request that ends is billed what the interval would be billed
+// if it ended now, less what the requests before it were. So rounding up (GPU: 1 s) is paid by the
+// request that goes over it, a hook by the request that ends next in its interval, and the bills of
+// all requests of an interval, with what a hook at its end adds, sum to the interval's usage.
 //
 // An interval ends when the last use ends. A use that begins later, even at the same instant, opens
 // a new one, and rounding (GPU: 1 s) is per interval: begin the next use before ending the last
@@ -88,7 +89,7 @@ class UsageMeter {
     Moment intervalStart{};
     Instant settled{};  // shares are distributed up to here
     Duration closedActive{};
-    Usage billed;             // to uses of the open interval that have ended
+    Usage billed;             // to requests of the open interval that have ended
     std::vector<UseId> uses;  // on it now, oldest first
   };
 

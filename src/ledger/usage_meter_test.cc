@@ -118,6 +118,18 @@ TEST(UsageMeter, WhatDoesNotDivideGoesToTheOldest) {
   EXPECT_EQ(calls[2].share, 1ns);
 }
 
+TEST(UsageMeter, AHookIsOnTheBillOfTheRequestItRanFor) {
+  UsageMeter meter;
+  Records out;
+  meter.openInstance(termsOf("c-1"), at(0s), out);
+  const UseId load = meter.begin("c-1", UseKind::Hook, at(0s));
+  const UseId request = meter.begin("c-1", UseKind::Request, at(700ms));
+  meter.endHook(load, at(700ms), out);
+  meter.endRequest(request, call("r"), at(1200ms), out);
+  EXPECT_EQ(only<InvocationRecord>(out).at(0).bill, only<IntervalRecord>(out).at(0).usage);
+  EXPECT_EQ(only<InvocationRecord>(out).at(0).bill.gpuMs, 2000);
+}
+
 TEST(UsageMeter, BillsOfAnIntervalSumToItsUsage) {
   UsageMeter meter;
   Records out;

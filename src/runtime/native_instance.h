@@ -25,6 +25,11 @@ struct NativeRuntime::Instance {
   bool started = false;                 // start() succeeded: the listener hears of the end
   bool exiting = false, gone = false;
   std::vector<std::shared_ptr<net::Event>> outputEnds;  // one per output pipe
+  struct Output {
+    seams::OutputStream stream;
+    int fd;  // readOutput() owns it
+  };
+  std::vector<Output> outputs;  // those still open
   std::vector<std::shared_ptr<net::Event>> goneWaiters;
   std::deque<std::shared_ptr<net::OneShot<Result<net::UniqueFd>>>> socketWaiters;
   std::map<std::uint64_t, std::shared_ptr<net::OneShot<int>>>

@@ -20,6 +20,7 @@ using seams::InstanceSpec;
 using seams::OutputStream;
 
 constexpr std::size_t kOutputPiece = 16 * 1024;
+constexpr std::size_t kPipe = 64 * 1024;  // what a pipe holds (pipe(7))
 constexpr std::size_t kStatusMax = 64 * 1024;
 constexpr Duration kOutputDrain = std::chrono::seconds(2);
 constexpr int kFreezeAttempts = 2'000;
@@ -212,6 +213,7 @@ net::Task<LaunchStatus> NativeRuntime::readStatus(net::UniqueFd status) {
 net::Task<void> NativeRuntime::readOutput(Shared instance, OutputStream stream, net::UniqueFd pipe,
                                           std::shared_ptr<net::Event> ended) {
   net::FdWatcher watcher(loop_, std::move(pipe));
+  instance->outputs.push_back({stream, watcher.fd()});
   std::array<char, kOutputPiece> piece;
   for (;;) {
     // One piece per turn: an instance that never stops talking does not hold up the others, and
@@ -223,7 +225,23 @@ net::Task<void> NativeRuntime::readOutput(Shared instance, OutputStream stream, 
     if (listener_ == nullptr || instance->gone) continue;
     listener_->onOutput(instance->id, stream, {piece.data(), static_cast<std::size_t>(size)});
   }
+  std::erase_if(instance->outputs,
+                [&](const Instance::Output& output) { return output.fd == watcher.fd(); });
   ended->set();
+}
+
+void NativeRuntime::readOutputNow(InstanceId id) {
+  Shared instance = find(id);
+  if (!instance || listener_ == nullptr || instance->gone) return;
+  std::array<char, kOutputPiece> piece;
+  for (const Instance::Output& output : instance->outputs) {
+    for (std::size_t taken = 0; taken < kPipe;) {
+      const ssize_t size = read(output.fd, piece.data(), piece.size());
+      if (size <= 0) break;  // empty, or its end, which readOutput() sees by itself
+      listener_->onOutput(id, output.stream, {piece.data(), static_cast<std::size_t>(size)});
+      taken += static_cast<std::size_t>(size);
+    }
+  }
 }
 
 net::Task<void> NativeRuntime::stop(InstanceId id, Duration grace) {

@@ -39,6 +39,7 @@ class NativeRuntime final : public seams::InstanceRuntime {
   net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                  Duration timeout) override;
   Result<seams::ResourceUse> resourceUse(InstanceId id) override;
+  void readOutputNow(InstanceId id) override;
   Result<int> pidOf(InstanceId id) override;
 
   // Pid of the launcher, 0 while there is none. For tests and `okibi doctor`.

@@ -92,6 +92,7 @@ class FakeInstanceRuntime : public InstanceRuntime {
   net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                  Duration timeout) override;
   Result<ResourceUse> resourceUse(InstanceId id) override;
+  void readOutputNow(InstanceId) override {}  // nothing is on its way here
   Result<int> pidOf(InstanceId id) override;
 
  private:

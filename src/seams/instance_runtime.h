@@ -95,6 +95,11 @@ class InstanceRuntime {
 
   virtual Result<ResourceUse> resourceUse(InstanceId id) = 0;
 
+  // What the instance has printed so far, and was not read yet, reaches the listener before this
+  // returns: at most a pipe full per stream. An answer and the lines printed before it come by
+  // different ways, and either may be first.
+  virtual void readOutputNow(InstanceId id) = 0;
+
   // Processes of live instances, for `ps` and tests: pid on the host of the instance's init.
   virtual Result<int> pidOf(InstanceId id) = 0;
 };

@@ -111,6 +111,8 @@ class Calls(unittest.TestCase):
         self.assertEqual((usage["calls"], billed), (2, int(billed)))
         self.assertTrue(active <= billed < active + 2, usage)
         self.assertAlmostEqual(usage["cost"], 0.000018 * billed)
+        self.assertEqual(sum(i["gpuBilledMs"] for i in listed), billed * 1000)
+        self.assertAlmostEqual(sum(i["cost"] for i in listed), usage["cost"])
 
     def test_trigger_passes_through(self):
         daemon.deploy("web")

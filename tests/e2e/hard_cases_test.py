@@ -164,9 +164,11 @@ class Hooks(unittest.TestCase):
         self.assertEqual((len(starts), len(ends)), (1, 1), log_lines("polite"))
 
     def test_pre_stop_of_a_frozen_instance(self):
-        daemon.deploy("icy", idleTimeout=3, **self.PRE_STOP)
+        daemon.deploy("icy", **self.PRE_STOP)
         daemon.invoke("icy")
         wait_for(lambda: daemon.instances("icy")[0]["state"].lower() == "frozen", what="the freeze")
+        # A new configuration retires the instances of the old one.
+        self.assertEqual(daemon.request("PUT", f"{API}/functions/icy", {"timeout": 60}).status, 200)
         wait_for(lambda: not daemon.instances("icy"), what="the release")
         self.assertEqual(len([line for line in log_lines("icy") if "PreStop End" in line]), 1)
 
