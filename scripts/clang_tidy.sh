@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clang_tidy.sh [SECONDS] [FILE...]: the checks of .clang-tidy over the sources of src/ and launcher/ (or FILEs),
+# clang_tidy.sh [SECONDS] [FILE...]: the checks of .clang-tidy over the sources of src/, launcher/ and shim/ (or FILEs),
 # by the release build's compile commands. Changed files come first and the slow network room last; files that
 # the time does not reach are named, and are a failure only where FILEs were asked for.
 set -uo pipefail
@@ -10,8 +10,8 @@ database=build/release/compile_commands.json
 [ -f "$database" ] || { echo "no $database: run cmake --preset release first"; exit 1; }
 
 sources() {
-  git diff --name-only HEAD -- 'src/*.cc' 'launcher/*.cc'
-  git ls-files -co --exclude-standard -- 'src/*.cc' 'launcher/*.cc' | grep -v '^src/net/'
+  git diff --name-only HEAD -- 'src/*.cc' 'launcher/*.cc' 'shim/*.cc'
+  git ls-files -co --exclude-standard -- 'src/*.cc' 'launcher/*.cc' 'shim/*.cc' | grep -v '^src/net/'
   git ls-files -co --exclude-standard -- 'src/net/*.cc'
 }
 
