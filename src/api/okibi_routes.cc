@@ -84,6 +84,7 @@ Result<Answer> info(const Call& call) {
   return ok(json::serialize(json::object{{"version", OKIBI_VERSION},
                                          {"accountId", toJsonText(call.account)},
                                          {"region", toJsonText(call.region())},
+                                         {"runtime", toJsonText(call.conductor.settings().runtime)},
                                          {"cards", cardList(call)}}));
 }
 

@@ -34,6 +34,7 @@ namespace okibi::conductor {
 struct Settings {
   std::string account = "1000000000000001";
   std::string region = "local";
+  std::string runtime = "native";  // shown to users: "process" isolates nothing
   planner::PlannerConfig planner;
   Duration queueDeadline = limits::kQueueDeadlineDefault;
   Seconds listenTimeout = limits::kListenTimeout;  // start check: the port must accept within it

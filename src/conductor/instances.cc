@@ -131,7 +131,8 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
 net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::awaitListening(
     std::shared_ptr<Instance> instance) {
   const int port = instance->revision->spec.container.port;
-  const auto address = net::SocketAddress::loopback(static_cast<std::uint16_t>(port));
+  const auto address =
+      net::SocketAddress::loopback(runtime_.portOf(instance->id, static_cast<std::uint16_t>(port)));
   const Instant start = loop_.now();
   const Instant deadline = start + settings_.listenTimeout;
   Result<net::UniqueFd> fd = co_await runtime_.socket(instance->id);
@@ -237,7 +238,8 @@ net::Task<Result<void>> Conductor::callPreStop(std::shared_ptr<Instance> instanc
 net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::connectionTo(
     std::shared_ptr<Instance> instance, Instant deadline) {
   if (auto idle = instance->connections.take()) co_return std::move(idle);
-  const auto port = static_cast<std::uint16_t>(instance->revision->spec.container.port);
+  const auto port = runtime_.portOf(
+      instance->id, static_cast<std::uint16_t>(instance->revision->spec.container.port));
   auto fd = co_await runtime_.socket(instance->id);
   if (!fd) co_return fail(std::move(fd.error()));
   net::Socket socket(loop_, std::move(*fd));

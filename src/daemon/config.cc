@@ -58,6 +58,7 @@ std::span<const Key> keys() {
       {"drainSeconds",
        [](Config& c, const YAML::Node& n) { c.drainDeadline = Seconds(n.as<std::int64_t>()); }},
       {"logLevel", [](Config& c, const YAML::Node& n) { c.logLevel = n.as<std::string>(); }},
+      {"runtime", [](Config& c, const YAML::Node& n) { c.runtime = n.as<std::string>(); }},
       {"launcher", [](Config& c, const YAML::Node& n) { c.launcher = n.as<std::string>(); }},
       {"startTimeoutSeconds",
        [](Config& c, const YAML::Node& n) { c.startTimeout = Seconds(n.as<std::int64_t>()); }},
@@ -132,6 +133,10 @@ Result<void> validate(const Config& config) {
                 fmt::format("insecureNoAuth: is refused on {}; without signatures Okibi listens on "
                             "loopback only",
                             config.listen));
+  }
+  if (config.runtime != "native" && config.runtime != "process") {
+    return fail(ErrorKind::Invalid,
+                fmt::format("runtime: '{}' is not native or process", config.runtime));
   }
   if (config.queueDeadline < Seconds(1) || config.queueDeadline > Seconds(3600)) {
     return fail(ErrorKind::Invalid, fmt::format("queueDeadlineSeconds: {} is not in 1–3600",

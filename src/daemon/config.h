@@ -39,7 +39,9 @@ struct Config {
   // images.layoutRoots: folders below which functions may name OCI layouts; empty: imported ones
   // only
   std::vector<std::filesystem::path> layoutRoots;
-  std::string logLevel = "info";   // logLevel: debug, info, warning, error
+  std::string logLevel = "info";  // logLevel: debug, info, warning, error
+  // runtime: "native": sandboxes; "process": plain processes, which nothing isolates or limits
+  std::string runtime = "native";
   std::filesystem::path launcher;  // launcher: okibi-launcher; empty: beside this binary
 };
 

@@ -8,7 +8,8 @@ namespace okibi::daemon {
 std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
                "okibi serve");
-  std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher;
+  std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher,
+      runtime;
   std::optional<std::int64_t> queue, drain, start;
   std::optional<int> cardTurns;
   std::vector<std::string> layoutRoots;
@@ -30,6 +31,8 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--layout-root", layoutRoots,
                  "folder below which functions may name OCI layouts; may be repeated");
   app.add_option("--log-level", level, "debug, info, warning or error");
+  app.add_option("--runtime", runtime,
+                 "native (default): sandboxes; process: no isolation and no limits");
   app.add_option("--launcher", launcher, "okibi-launcher (default: beside this program)");
   app.add_flag("--insecure-no-auth", noAuth, "accept unsigned requests; loopback only");
   try {
@@ -52,6 +55,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (drain) config.drainDeadline = Seconds(*drain);
   if (cardTurns) config.cardTurns = *cardTurns;
   if (!level.empty()) config.logLevel = level;
+  if (!runtime.empty()) config.runtime = runtime;
   if (!launcher.empty()) config.launcher = launcher;
   if (noAuth) config.authentication = Authentication::None;
   if (ok) ok = validate(config);

@@ -21,6 +21,7 @@
 #include "images/oci_image_store.h"
 #include "net/http_server.h"
 #include "runtime/native_runtime.h"
+#include "runtime/process_runtime.h"
 #include "store/sqlite_state_store.h"
 #include "store/state_directory.h"
 
@@ -106,6 +107,7 @@ conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& 
   settings.spoolDirectory = directory.spoolDirectory().string();
   settings.account = config.account;
   settings.region = config.region;
+  settings.runtime = config.runtime;
   settings.queueDeadline = config.queueDeadline;
   settings.listenTimeout = config.startTimeout;
   settings.layoutRoots = config.layoutRoots;
@@ -192,6 +194,26 @@ net::Task<void> shutDown(net::Loop& loop, net::HttpServer& server, conductor::Co
   loop.stop();
 }
 
+// Nothing where instances are plain processes.
+using Launcher = std::optional<runtime::LauncherProcess>;
+
+Result<Launcher> launcherFor(const Config& config, const runtime::Options& options) {
+  if (config.runtime == "process") {
+    log::warning("instances are plain processes: nothing isolates them and no limit holds",
+                 "runtime=process");
+    return Launcher();
+  }
+  auto launcher = runtime::spawnLauncher(options);
+  if (!launcher) return fail(withContext(launcher.error(), "okibi-launcher"));
+  return Launcher(std::move(*launcher));
+}
+
+std::unique_ptr<seams::InstanceRuntime> openRuntime(net::Loop& loop, Launcher launcher,
+                                                    const runtime::Options& options) {
+  if (!launcher) return std::make_unique<runtime::ProcessRuntime>(loop);
+  return std::make_unique<runtime::NativeRuntime>(loop, std::move(*launcher), options);
+}
+
 Result<void> run(const Config& config) {
   auto simulated = gpu::parseSimulatedCards(config.simulatedCards);
   if (!simulated) return fail(simulated.error());
@@ -204,8 +226,8 @@ Result<void> run(const Config& config) {
   launching.stateDirectory = directory->path();
   // Before any thread and before any secret is read: the launcher is privileged and inherits
   // nothing.
-  auto launcher = runtime::spawnLauncher(launching);
-  if (!launcher) return fail(withContext(launcher.error(), "okibi-launcher"));
+  auto launcher = launcherFor(config, launching);
+  if (!launcher) return fail(launcher.error());
   auto store = store::openStateStore(directory->databaseFile());
   if (!store) return fail(store.error());
   conductor::Accounts accounts(**store, config.account);
@@ -223,9 +245,9 @@ Result<void> run(const Config& config) {
   imageOptions.stateDirectory = directory->path();
   auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
   if (!images) return fail(images.error());
-  runtime::NativeRuntime runtime(*loop, std::move(*launcher), launching);
+  const auto runtime = openRuntime(*loop, std::move(*launcher), launching);
   auto owned = std::make_unique<conductor::Conductor>(
-      *loop, settingsOf(config, *inventory, *directory), catalog, **accounting, **images, runtime);
+      *loop, settingsOf(config, *inventory, *directory), catalog, **accounting, **images, *runtime);
   conductor::Conductor& conductor = *owned;
   auth::Verifier verifier(keyLookup(accounts));
   const bool open = config.authentication == Authentication::None;

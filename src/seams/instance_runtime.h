@@ -84,6 +84,10 @@ class InstanceRuntime {
   // An unconnected TCP socket inside the instance's network namespace. NotFound after it is gone.
   virtual net::Task<Result<net::UniqueFd>> socket(InstanceId id) = 0;
 
+  // Where in that namespace the program listens that was told to listen on `declared`. Another port
+  // only where instances share one network (runtime/process_runtime.h).
+  virtual std::uint16_t portOf(InstanceId, std::uint16_t declared) { return declared; }
+
   // cgroup freezer, confirmed. NotFound after it is gone. Synchronous: 0.06 ms.
   virtual Result<void> freeze(InstanceId id) = 0;
   virtual Result<void> thaw(InstanceId id) = 0;

@@ -1,0 +1,44 @@
+#pragma once
+// Starting a program of an unpacked image as a child of this process, without a sandbox. For
+// ProcessRuntime.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "net/fd.h"
+
+namespace okibi::runtime {
+
+struct ChildProgram {
+  std::vector<std::string> arguments;    // [0] is what is executed; without a slash, by PATH
+  std::vector<std::string> environment;  // "KEY=value"
+  std::string directory = "/";
+};
+
+struct Child {
+  pid_t pid = 0;  // leader of a process group of its own
+  net::UniqueFd pidfd, out, err;
+};
+
+// Blocks for the moment until exec. The error names the program and why it cannot run. The child
+// dies with the calling thread.
+Result<Child> startChild(const ChildProgram& program);
+
+// An absolute path as the image means it: in the topmost layer that has it, else as it is.
+std::string inLayers(const std::vector<std::filesystem::path>& layers, const std::string& path);
+
+// A loopback port that nobody listens on now.
+Result<std::uint16_t> freePort();
+
+// CPU time and resident memory of all processes of a group, from /proc.
+struct GroupUse {
+  std::int64_t residentBytes = 0;
+  std::int64_t cpuTicks = 0;
+};
+GroupUse groupUse(pid_t group);
+
+}  // namespace okibi::runtime
