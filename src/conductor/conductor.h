@@ -24,6 +24,7 @@
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "planner/planner.h"
+#include "seams/card_giver.h"
 #include "seams/gpu_inventory.h"
 #include "seams/image_store.h"
 #include "seams/instance_runtime.h"
@@ -89,8 +90,9 @@ class Conductor : private seams::InstanceListener {
   ~Conductor() override;
 
   // Follows real cards: ends what exceeds its slice by more than `allowance`, takes out what
-  // failed. Before start(); `inventory` outlives the loop, and settings().cards are its cards.
-  void watchGpus(seams::GpuInventory& inventory, Bytes allowance);
+  // failed. Sandboxes get them by `giver`; null: there is nothing to give, as of simulated ones.
+  // Before start(); both outlive the loop, and settings().cards are the inventory's.
+  void useCards(seams::GpuInventory& inventory, seams::CardGiver* giver, Bytes allowance);
   // Adds the cards and every function that was deployed; resumes unfinished deployments.
   void start();
   // Refuses new requests, lets the rest finish, stops every instance; returns at rest or at
@@ -202,6 +204,7 @@ class Conductor : private seams::InstanceListener {
   net::Task<Result<void>> checkHealth(std::shared_ptr<Instance> instance);
 
   // GPUs (conductor/gpu_watch.cc)
+  Result<void> giveCard(const Instance& instance, seams::InstanceSpec& spec);
   net::Task<void> followGpus();
   void checkSlices();
   void onGpuEvent(const seams::GpuEvent& event);
@@ -233,6 +236,7 @@ class Conductor : private seams::InstanceListener {
   net::Timer timer_;
 
   seams::GpuInventory* gpus_ = nullptr;
+  seams::CardGiver* cardGiver_ = nullptr;
   seams::GpuUse gpuUse_;  // the last sample
   GpuWatchdog gpuWatchdog_;
   std::map<CardId, std::string> cardsOut_;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "conductor/clock.h"
 #include "conductor/conductor.h"
+#include "conductor/start_plan.h"
 
 namespace okibi::conductor {
 namespace {
@@ -41,14 +42,25 @@ bool isAlive(const Instance& instance) {
 
 }  // namespace
 
-void Conductor::watchGpus(seams::GpuInventory& inventory, Bytes allowance) {
+void Conductor::useCards(seams::GpuInventory& inventory, seams::CardGiver* giver, Bytes allowance) {
   gpus_ = &inventory;
+  cardGiver_ = giver;
   gpuWatchdog_ = GpuWatchdog(allowance);
   const auto& cards = inventory.describe().cards;
   const bool real = std::ranges::any_of(cards, [](const seams::CardFacts& facts) {
     return facts.card.origin == CardOrigin::Physical;
   });
   if (real) loop_.spawn(followGpus());
+}
+
+Result<void> Conductor::giveCard(const Instance& instance, seams::InstanceSpec& spec) {
+  if (!instance.slice || cardGiver_ == nullptr) return {};
+  auto edits = cardGiver_->give(instance.slice->card, instance.name, instance.slice->memory);
+  if (!edits) {
+    return fail(withContext(edits.error(), "The function cannot be started: its GPU"));
+  }
+  giveDevices(spec, std::move(*edits));
+  return {};
 }
 
 net::Task<void> Conductor::followGpus() {

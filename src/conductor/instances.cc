@@ -100,6 +100,7 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   accounting_.instanceOpened(termsOf(*instance), momentNow(loop_));
   auto spec = planStart(*instance, {settings_.account, settings_.region});
   if (!spec) co_return fail(std::move(spec.error()));
+  if (auto given = giveCard(*instance, *spec); !given) co_return given;
   instance->times.imaged = loop_.now();
   Result<void> started = co_await runtime_.start(*spec);
   if (!started) {
@@ -254,6 +255,7 @@ void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {
       instance->phase == InstancePhase::Stopping ? instance->stopWord : instance->endWord;
   instance->phase = InstancePhase::Gone;
   instance->connections.invalidate();
+  if (instance->slice && cardGiver_ != nullptr) cardGiver_->takeBack(instance->name);
   accounting_.instanceClosed(instance->name, word, momentNow(loop_));
   log::info("instance gone", "instance={} function={} reason=\"{}\"", instance->name,
             instance->revision->ref.name, word);

@@ -1,5 +1,6 @@
 #include "conductor/start_plan.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -84,6 +85,30 @@ Result<seams::InstanceSpec> planStart(const Instance& instance, const Labels& la
   spec.disk = revision.spec.disk;
   spec.sharedMemory = sharedMemoryOf(revision.spec);
   return spec;
+}
+
+void giveDevices(seams::InstanceSpec& spec, seams::DeviceEdits edits) {
+  const auto valueOf = [&](const std::string& name) {
+    return std::ranges::find_if(spec.environment, [&](const std::string& entry) {
+      return entry.starts_with(name) && entry.size() > name.size() && entry[name.size()] == '=';
+    });
+  };
+  const auto set = [&](const std::string& name, const std::string& value) {
+    const auto found = valueOf(name);
+    if (found == spec.environment.end()) {
+      spec.environment.push_back(name + "=" + value);
+    } else {
+      *found = name + "=" + value;
+    }
+  };
+  for (const auto& [name, value] : edits.environment) set(name, value);
+  if (!edits.libraryPath.empty()) {
+    const std::string name = "LD_LIBRARY_PATH";
+    const auto found = valueOf(name);
+    const std::string own = found == spec.environment.end() ? "" : found->substr(name.size() + 1);
+    set(name, own.empty() ? edits.libraryPath : edits.libraryPath + ":" + own);
+  }
+  spec.devices = std::move(edits);
 }
 
 std::string makeInstanceName(std::uint64_t high, std::uint64_t low) {

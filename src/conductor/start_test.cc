@@ -108,5 +108,24 @@ TEST_F(StartPlan, SharedMemoryIsAsAskedWithinHalfTheMemory) {
   EXPECT_EQ(plan().sharedMemory, limits::kShmDefault);
 }
 
+TEST_F(StartPlan, ACardsLibrariesComeBeforeTheImages) {
+  image.environment = {"LD_LIBRARY_PATH=/opt/lib:/lib", "NVIDIA_VISIBLE_DEVICES=all"};
+  auto planned = plan();
+  seams::DeviceEdits edits;
+  edits.nodes = {{"/dev/nvidia0", "/dev/nvidia0"}};
+  edits.environment = {{"NVIDIA_VISIBLE_DEVICES", "void"}, {"NEW", "1"}};
+  edits.libraryPath = "/usr/local/nvidia/lib64";
+  giveDevices(planned, edits);
+  EXPECT_TRUE(has(planned, "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/opt/lib:/lib"));
+  EXPECT_TRUE(has(planned, "NVIDIA_VISIBLE_DEVICES=void"));
+  EXPECT_FALSE(has(planned, "NVIDIA_VISIBLE_DEVICES=all"));
+  EXPECT_TRUE(has(planned, "NEW=1"));
+  EXPECT_EQ(planned.devices, edits);
+  image.environment.clear();
+  planned = plan();
+  giveDevices(planned, edits);
+  EXPECT_TRUE(has(planned, "LD_LIBRARY_PATH=/usr/local/nvidia/lib64"));
+}
+
 }  // namespace
 }  // namespace okibi::conductor

@@ -43,6 +43,10 @@ std::span<const Key> keys() {
        [](Config& c, const YAML::Node& n) { c.simulatedCards = n.as<std::string>(); }},
       {"nvmlLibrary", [](Config& c, const YAML::Node& n) { c.nvmlLibrary = n.as<std::string>(); }},
       {"cardTypes", setCardTypes},
+      {"cdiDirectories", [](Config& c, const YAML::Node& n) { c.cdiDirectories = folders(n); }},
+      {"shim", [](Config& c, const YAML::Node& n) { c.shim = n.as<std::string>(); }},
+      {"gpuContextMB",
+       [](Config& c, const YAML::Node& n) { c.gpuContext = Bytes::mib(n.as<std::int64_t>()); }},
       {"gpuAllowanceMB",
        [](Config& c, const YAML::Node& n) { c.gpuAllowance = Bytes::mib(n.as<std::int64_t>()); }},
       {"prices", [](Config& c, const YAML::Node& n) { c.priceFile = n.as<std::string>(); }},
@@ -81,12 +85,12 @@ Result<void> applyNode(Config& config, const YAML::Node& root, const std::string
   if (!root.IsMap()) return fail(ErrorKind::Invalid, "configuration: is not a map of keys");
   for (const auto& entry : root) {
     const std::string name = group + entry.first.as<std::string>();
-    if (entry.second.IsMap()) {
+    const auto key = std::ranges::find(keys(), name, &Key::name);
+    if (entry.second.IsMap() && key == keys().end()) {
       if (auto applied = applyNode(config, entry.second, name + "."); !applied) return applied;
       continue;
     }
     const int line = entry.first.Mark().line + 1;
-    const auto key = std::ranges::find(keys(), name, &Key::name);
     if (key == keys().end()) {
       return fail(ErrorKind::Invalid,
                   fmt::format("configuration line {}: unknown key '{}'; did you mean "
@@ -161,6 +165,10 @@ Result<void> validate(const Config& config) {
                             limits::kTimeoutMax.count()));
   }
   if (auto named = gpu::checkRules(config.cardTypes); !named) return named;
+  if (config.gpuContext < Bytes() || config.gpuContext > Bytes::gib(4)) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("gpuContextMB: {} is not in 0–4096", config.gpuContext.wholeMib()));
+  }
   if (config.gpuAllowance < Bytes() || config.gpuAllowance > Bytes::gib(16)) {
     return fail(ErrorKind::Invalid, fmt::format("gpuAllowanceMB: {} is not in 0–16384",
                                                 config.gpuAllowance.wholeMib()));

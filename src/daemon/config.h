@@ -25,6 +25,10 @@ struct Config {
   std::string simulatedCards;                               // simulatedCards: "fc.gpu.tesla.1=2"
   std::filesystem::path nvmlLibrary = "libnvidia-ml.so.1";  // nvmlLibrary: file or loader's name
   std::vector<gpu::CardRule> cardTypes;  // cardTypes: {"NVIDIA A30": "okibi.gpu.a30"}; '*' any text
+  std::vector<std::filesystem::path> cdiDirectories{"/etc/cdi", "/var/run/cdi"};  // cdiDirectories
+  std::string
+      shim;  // shim: libokibi_shim.so; empty: beside this binary; "none": slices are watched
+  Bytes gpuContext = Bytes::mib(256);    // gpuContextMB: of a slice for each CUDA context, 0–4096
   Bytes gpuAllowance = Bytes::mib(768);  // gpuAllowanceMB: above a slice before the kill, 0–16384
   std::filesystem::path priceFile;       // prices: price book; empty: built in
   Authentication authentication = Authentication::Signature;  // insecureNoAuth: true

@@ -14,9 +14,9 @@
 #include "conductor/clock.h"
 #include "conductor/conductor.h"
 #include "conductor/error_answer.h"
+#include "daemon/cards.h"
 #include "daemon/flags.h"
 #include "gateway/gateway.h"
-#include "gpu/nvml_inventory.h"
 #include "gpu/simulated_cards.h"
 #include "images/oci_image_store.h"
 #include "net/http_server.h"
@@ -64,41 +64,10 @@ auth::KeyLookup keyLookup(const conductor::Accounts& accounts) {
   };
 }
 
-std::filesystem::path launcherPath(const Config& config) {
-  if (!config.launcher.empty()) return config.launcher;
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "okibi-launcher";
-}
-
 void applyLogLevel(const std::string& level) {
   if (level == "debug") log::setLevel(log::Level::Debug);
   if (level == "warning") log::setLevel(log::Level::Warning);
   if (level == "error") log::setLevel(log::Level::Error);
-}
-
-// The cards of this machine: simulated ones when they were asked for, and then nothing else; the
-// driver's otherwise, and none where there is no driver.
-std::unique_ptr<seams::GpuInventory> openInventory(const Config& config,
-                                                   std::vector<Card> simulated) {
-  if (!simulated.empty()) {
-    log::info("cards are simulated", "cards={}", simulated.size());
-    return std::make_unique<gpu::SimulatedInventory>(std::move(simulated));
-  }
-  gpu::NvmlOptions options;
-  options.library = config.nvmlLibrary;
-  options.rules = config.cardTypes;
-  auto inventory = gpu::NvmlInventory::open(std::move(options));
-  if (!inventory) {
-    const auto level =
-        inventory.error().kind == ErrorKind::NotFound ? log::Level::Info : log::Level::Warning;
-    log::write(level, "no NVIDIA cards", fmt::format("reason=\"{}\"", inventory.error().message));
-    return std::make_unique<gpu::SimulatedInventory>(std::vector<Card>{});
-  }
-  for (const seams::CardFacts& facts : (*inventory)->describe().cards) {
-    log::info("card", "uuid={} name=\"{}\" type={} memory_gb={}", facts.card.uuid, facts.name,
-              facts.card.type, facts.card.memory.wholeGib());
-  }
-  return std::move(*inventory);
 }
 
 conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& inventory,
@@ -214,6 +183,14 @@ std::unique_ptr<seams::InstanceRuntime> openRuntime(net::Loop& loop, Launcher la
   return std::make_unique<runtime::NativeRuntime>(loop, std::move(*launcher), options);
 }
 
+runtime::Options launchOptions(const Config& config, const std::filesystem::path& directory) {
+  runtime::Options launching;
+  launching.launcherPath =
+      config.launcher.empty() ? besideThisProgram("okibi-launcher") : config.launcher;
+  launching.stateDirectory = directory;
+  return launching;
+}
+
 Result<void> run(const Config& config) {
   auto simulated = gpu::parseSimulatedCards(config.simulatedCards);
   if (!simulated) return fail(simulated.error());
@@ -221,9 +198,7 @@ Result<void> run(const Config& config) {
   if (!prices) return fail(prices.error());
   auto directory = store::StateDirectory::acquire(config.stateDirectory);
   if (!directory) return fail(directory.error());
-  runtime::Options launching;
-  launching.launcherPath = launcherPath(config);
-  launching.stateDirectory = directory->path();
+  const runtime::Options launching = launchOptions(config, directory->path());
   // Before any thread and before any secret is read: the launcher is privileged and inherits
   // nothing.
   auto launcher = launcherFor(config, launching);
@@ -234,6 +209,8 @@ Result<void> run(const Config& config) {
   if (auto loaded = accounts.load(); !loaded) return loaded;
   if (auto ok = ensureFirstKey(accounts); !ok) return ok;
   const auto inventory = openInventory(config, std::move(*simulated));
+  auto giver = openGiver(config, *inventory, directory->path());
+  if (!giver) return fail(giver.error());
   auto loop = std::make_unique<net::Loop>();
   auto accounting = conductor::Accounting::open(*loop, directory->ledgerDirectory(), **store,
                                                 std::move(*prices), conductor::wallNow());
@@ -266,7 +243,7 @@ Result<void> run(const Config& config) {
   doors.emplace(gateway, api, config.authentication);
   fmt::print("listening on {}\n", address->toString());
   std::fflush(stdout);
-  conductor.watchGpus(*inventory, config.gpuAllowance);
+  conductor.useCards(*inventory, giver->get(), config.gpuAllowance);
   conductor.start();
   enum class Phase { Running, Draining } phase = Phase::Running;
   const auto onStop = [&] {

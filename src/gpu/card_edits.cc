@@ -103,16 +103,16 @@ const std::string* frontFor(const Library& library, const ShimFiles& shim) {
   return nullptr;
 }
 
-void addLibrary(DeviceEdits& edits, const Library& library, const std::string& hostPath,
+void addLibrary(DeviceEdits& edits, const Library& library, const CdiMount& mount,
                 const std::optional<ShimFiles>& shim) {
-  const std::string name(fileName(hostPath));
+  const std::string name(fileName(mount.containerPath));
   const std::string path = at(kLibraryDirectory, name);
   const bool there =
       std::ranges::any_of(edits.mounts, [&](const auto& m) { return m.path == path; });
   if (there) return;
   const std::string* front = shim ? frontFor(library, *shim) : nullptr;
-  addMount(edits, {front ? *front : hostPath, path});
-  if (front) addMount(edits, {hostPath, at(kPrivateDirectory, library.names.front())});
+  addMount(edits, {front ? *front : mount.hostPath, path});
+  if (front) addMount(edits, {mount.hostPath, at(kPrivateDirectory, library.names.front())});
   for (std::string_view link : library.names) {
     edits.links.push_back({at(kLibraryDirectory, link), name});
   }
@@ -153,7 +153,7 @@ Result<DeviceEdits> nvidiaEdits(const CdiDevice& device, const seams::CardFacts&
   for (const CdiEdits* part : {&device.common, &device.own}) {
     for (const CdiMount& mount : part->mounts) {
       const Library* library = libraryAt(mount.containerPath);
-      if (library != nullptr) addLibrary(edits, *library, mount.hostPath, shim);
+      if (library != nullptr) addLibrary(edits, *library, mount, shim);
     }
   }
   const std::string cuda = at(kLibraryDirectory, "libcuda.so.1");

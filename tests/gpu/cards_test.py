@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The real daemon on a driver that is none: cards_test.py OKIBI ECHO_BINARY FAKE_NVML [unittest arguments]."""
+"""The real daemon on a driver that is none: cards_test.py OKIBI ECHO_BINARY FAKE_NVML FAKE_CUDA [unittest arguments]."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from daemon import Answer, Daemon, wait_for  # noqa: E402
 
-OKIBI, ECHO, NVML = sys.argv[1:4]
+OKIBI, ECHO, NVML, CUDA = sys.argv[1:5]
 GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 2048}}
 DRIVER = "driver 580.95.05\n"
 CARD = """device
@@ -26,6 +26,24 @@ CARD = """device
   minor {0}
   capability 7 5
 """
+
+
+
+
+def mount(library, name):
+    return {"hostPath": library, "containerPath": f"/usr/lib/x86_64-linux-gnu/{name}.580.95.05", "options": ["ro"]}
+
+
+# A card is given as the null device, with the fake libraries as its driver's.
+DESCRIPTION = {
+    "cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
+    "devices": [{"name": f"GPU-{n}", "containerEdits": {
+        "deviceNodes": [{"path": f"/dev/nvidia{n}", "hostPath": "/dev/null"}]}} for n in range(2)],
+    "containerEdits": {
+        "deviceNodes": [{"path": "/dev/nvidiactl", "hostPath": "/dev/null"},
+                        {"path": "/dev/nvidia-modeset", "hostPath": "/dev/null"}],
+        "mounts": [mount(CUDA, "libcuda.so"), mount(NVML, "libnvidia-ml.so"),
+                   {"hostPath": "/tmp", "containerPath": "/tmp/nvidia-mps"}]}}
 
 
 def setUpModule():
@@ -68,7 +86,10 @@ class Cards(unittest.TestCase):
 
     def start(self, *flags):
         config = Path(self.directory.name) / "okibi.yaml"
-        config.write_text(f"nvmlLibrary: {NVML}\n")
+        cdi = Path(self.directory.name) / "cdi"
+        cdi.mkdir(exist_ok=True)
+        (cdi / "nvidia.json").write_text(json.dumps(DESCRIPTION))
+        config.write_text(f"nvmlLibrary: {NVML}\ncdiDirectories: [{cdi}]\n")
         self.daemon = Daemon(OKIBI, image, "--config", str(config), "--queue-deadline-seconds", "2", *flags)
         return self.daemon.start()
 
@@ -104,6 +125,34 @@ class Cards(unittest.TestCase):
         self.assertIn(instance["instanceId"], table)
         self.assertEqual(json.loads(self.cli("--json", "cards"))["driverVersion"], "580.95.05")
         self.assertEqual(call.end().status, 200)
+
+    def test_a_container_gets_its_card_and_the_shim_before_it(self):
+        self.set_world(DRIVER + CARD.format(0) + CARD.format(1))
+        self.start()
+        call, instance = self.serve_one()
+        root = Path(f"/proc/{instance['pid']}/root")
+        number = instance["card"]["uuid"][-1]
+        nodes = sorted(p.name for p in (root / "dev").iterdir() if p.name.startswith("nvidia"))
+        self.assertEqual(nodes, [f"nvidia{number}", "nvidiactl"])
+        lib, private = root / "usr/local/nvidia/lib64", root / "usr/local/nvidia/okibi"
+        self.assertEqual(os.readlink(lib / "libcuda.so.1"), "libcuda.so.580.95.05")
+        front = (lib / "libcuda.so.580.95.05").read_bytes()
+        self.assertIn(b"/usr/local/nvidia/okibi/libokibi_shim.so", front)
+        self.assertEqual((private / "libcuda.so.1").read_bytes(), Path(CUDA).read_bytes())
+        self.assertEqual(sorted(p.name for p in private.iterdir()),
+                         ["budget", "libcuda.so.1", "libnvidia-ml.so.1", "libokibi_shim.so"])
+        budget = self.daemon.state / "gpu/budgets" / instance["instanceId"]
+        self.assertTrue(budget.exists())
+        self.assertEqual(call.end().status, 200)
+        self.daemon.stop()
+        self.assertFalse(budget.exists())
+
+    def test_a_card_that_cannot_be_given_says_why(self):
+        self.set_world(DRIVER + CARD.format(5))
+        self.start()
+        self.daemon.deploy("f", **GPU)
+        answer = self.daemon.invoke("f")
+        self.assertIn("no CDI file describes it", answer.text)
 
     def test_simulated_cards_stand_alone(self):
         self.set_world(DRIVER + CARD.format(0))
@@ -141,7 +190,8 @@ class Cards(unittest.TestCase):
         self.set_world(DRIVER + CARD.format(0) + CARD.format(1))
         self.start()
         self.daemon.deploy("f", **GPU)
-        self.assertEqual(self.daemon.invoke("f").status, 200)
+        answer = self.daemon.invoke("f")
+        self.assertEqual(answer.status, 200, answer.text)
         uuid = self.daemon.instances("f")[0]["card"]["uuid"]
         self.set_world(f"event {uuid[-1]} xid 79\n" + DRIVER + CARD.format(0) + CARD.format(1))
         out = lambda: [c["uuid"] for c in self.cards()["cards"] if "fallen off" in c["takenOut"]]
@@ -154,4 +204,4 @@ if __name__ == "__main__":
     if os.geteuid() != 0:
         print("cards: sandboxes need root")
         sys.exit(77)
-    unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)
+    unittest.main(argv=[sys.argv[0], *sys.argv[5:]], verbosity=2)
