@@ -227,6 +227,16 @@ void addSimulate(App& app, CommandLine& l) {
   sub->add_option("--deadline", o.deadline, "How long a request may wait for capacity")
       ->capture_default_str();
   sub->add_option("--seed", o.seed, "Of everything that is drawn")->capture_default_str();
+  sub->add_flag("--check", o.check,
+                "Instead: draw fleet, traffic and faults from the seed and check all laws");
+  CLI::Option* nodes = sub->add_option("--nodes", o.nodes, "Instead: pack pods on these nodes");
+  CLI::Option* pods = sub->add_option("--pods", o.pods, "The list of pods")->needs(nodes);
+  nodes->needs(pods);
+  sub->add_option("--placement", o.placements, "random, bestfit, fgd, okibi")
+      ->delimiter(',')
+      ->capture_default_str();
+  sub->add_option("--seeds", o.seeds, "With --check and --nodes: that many seeds, from --seed on")
+      ->check(CLI::Range(1, 100'000'000));
   sub->add_option("--prices", o.pricesFile, "A price file instead of the defaults");
   sub->add_option("--idle-price", o.idlePrice, "Of a GB of idle card memory for a second");
   sub->add_option("--parked-price", o.parkedPrice, "Of a GB of host memory for a second");

@@ -95,6 +95,10 @@ struct SimulateOptions {
   std::string idlePrice = "0", parkedPrice = "0";
   int concurrency = 1, cardQuota = 0;
   std::uint64_t seed = 1;
+  bool check = false;       // the laws under faults, instead of a workload
+  std::uint64_t seeds = 1;  // that many, from `seed` on
+  std::string nodes, pods;  // packing lists instead of a workload
+  std::vector<std::string> placements{"random", "bestfit", "fgd", "okibi"};
 };
 Outcome<void> simulateWorkload(Format format, const SimulateOptions& options);
 Outcome<void> runDoctor(Context& context, const std::string& stateDirectory);

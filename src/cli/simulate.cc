@@ -4,6 +4,9 @@
 
 #include "cli/commands.h"
 #include "cli/files.h"
+#include "cli/table.h"
+#include "sim/fault_world.h"
+#include "sim/packing_run.h"
 #include "sim/parse.h"
 #include "sim/report.h"
 #include "sim/synthetic.h"
@@ -138,9 +141,63 @@ Result<sim::Report> simulateAll(Setup& setup, const std::string& protocol) {
   return report;
 }
 
+Outcome<void> checkLaws(Format format, const SimulateOptions& options) {
+  std::int64_t steps = 0, dispatched = 0;
+  for (std::uint64_t seed = options.seed; seed < options.seed + options.seeds; ++seed) {
+    const sim::CheckResult result = sim::checkSeed(seed);
+    if (!result.violation.empty()) {
+      return std::unexpected(localFailure(
+          {ErrorKind::Internal,
+           fmt::format("{}; repeat with okibi simulate --check --seed {}", result.violation, seed),
+           "LawBroken"}));
+    }
+    steps += result.steps;
+    dispatched += result.dispatched;
+  }
+  print(format == Format::JsonText
+            ? fmt::format("{{\"seeds\":{},\"steps\":{},\"dispatched\":{}}}\n", options.seeds, steps,
+                          dispatched)
+            : fmt::format("{} seeds from {}: all laws held in {} steps, {} requests served\n",
+                          options.seeds, options.seed, steps, dispatched));
+  return {};
+}
+
+Outcome<void> packLists(Format format, const SimulateOptions& options) {
+  Result<sim::PackingLists> lists = sim::PackingLists::read(options.nodes, options.pods);
+  if (!lists) return std::unexpected(localFailure(lists.error()));
+  Table table({left("placement"), right("alloc100 %"), right("alloc130 %"), right("frag100 %")});
+  boost::json::array rows;
+  for (const std::string& name : options.placements) {
+    auto policy = sim::parsePackPolicy(name);
+    if (!policy) return std::unexpected(localFailure(withContext(policy.error(), "--placement")));
+    sim::PackingResult mean;
+    const auto share = 1 / static_cast<double>(options.seeds);
+    for (std::uint64_t seed = options.seed; seed < options.seed + options.seeds; ++seed) {
+      const sim::PackingResult one = sim::pack(*lists, *policy, seed);
+      mean.alloc100 += one.alloc100 * share;
+      mean.alloc130 += one.alloc130 * share;
+      mean.frag100 += one.frag100 * share;
+    }
+    table.add({name, fmt::format("{:.2f}", mean.alloc100), fmt::format("{:.2f}", mean.alloc130),
+               fmt::format("{:.2f}", mean.frag100)});
+    rows.push_back({{"placement", name},
+                    {"alloc100", mean.alloc100},
+                    {"alloc130", mean.alloc130},
+                    {"frag100", mean.frag100}});
+  }
+  if (format == Format::JsonText) {
+    printJson(rows);
+  } else {
+    print(table.text());
+  }
+  return {};
+}
+
 }  // namespace
 
 Outcome<void> simulateWorkload(Format format, const SimulateOptions& options) {
+  if (!options.nodes.empty()) return packLists(format, options);
+  if (options.check) return checkLaws(format, options);
   Result<Setup> setup = readSetup(options);
   if (!setup) return std::unexpected(localFailure(setup.error()));
   Result<sim::Report> report = simulateAll(*setup, options.protocol);

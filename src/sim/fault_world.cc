@@ -1,23 +1,17 @@
-// One seed makes one world: fleet, functions, traffic and faults are drawn from it. After every
-// step the planner's own invariants and the outside LawChecker are consulted; then the faults stop,
-// and everything must come to rest at zero.
-//
-// OKIBI_PLANNER_SEED=<n> runs that one seed, OKIBI_PLANNER_SEEDS=<n> so many from 1.
+#include "sim/fault_world.h"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
-
-#include <gtest/gtest.h>
+#include <variant>
 
 #include "base/random.h"
 #include "planner/law_checker.h"
 #include "planner/planner.h"
 
-namespace okibi::planner {
+namespace okibi::sim {
 namespace {
+
+using namespace planner;
 
 struct Options {
   int cards, functions, accounts, arrivals;
@@ -80,8 +74,18 @@ class World {
         planner_(options_.config),
         checker_(options_.config) {}
 
+  CheckResult run() {
+    CheckResult result;
+    result.violation = play();
+    result.steps = steps_;
+    result.dispatched = dispatched_;
+    result.woken = woken_;
+    return result;
+  }
+
+ private:
   // Empty: all laws held. Otherwise the first violation.
-  std::string run() {
+  std::string play() {
     populate();
     while (!due_.empty() && ok()) {
       auto next = due_.extract(due_.begin());
@@ -95,10 +99,6 @@ class World {
     return ok() ? std::string() : checker_.violations().front();
   }
 
-  int dispatched() const { return dispatched_; }
-  int woken() const { return woken_; }
-
- private:
   bool ok() const { return checker_.violations().empty(); }
 
   void schedule(Duration delay, Event event) {
@@ -279,37 +279,10 @@ class World {
   int woken_ = 0;
 };
 
-std::uint64_t fromEnvironment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-// An OKIBI_CHECK inside the planner aborts: the seed is told on the way out.
-std::uint64_t currentSeed = 0;
-void tellSeed(int) {
-  std::fprintf(stderr, "repeat with OKIBI_PLANNER_SEED=%llu\n",
-               static_cast<unsigned long long>(currentSeed));
-  std::signal(SIGABRT, SIG_DFL);
-}
-
-TEST(PlannerRandom, LawsHoldAndEverythingComesToRest) {
-  const std::uint64_t only = fromEnvironment("OKIBI_PLANNER_SEED", 0);
-  const std::uint64_t first = only ? only : 1;
-  const std::uint64_t last = only ? only : fromEnvironment("OKIBI_PLANNER_SEEDS", 400);
-  std::signal(SIGABRT, tellSeed);
-  int dispatched = 0, woken = 0;
-  for (std::uint64_t seed = first; seed <= last; ++seed) {
-    currentSeed = seed;
-    World world(seed);
-    const std::string violation = world.run();
-    ASSERT_EQ(violation, "") << "repeat with OKIBI_PLANNER_SEED=" << seed;
-    dispatched += world.dispatched();
-    woken += world.woken();
-  }
-  // The worlds must not be so hostile that nothing is tested.
-  EXPECT_GT(dispatched, only ? -1 : static_cast<int>(last) * 10);
-  EXPECT_GT(woken, only ? -1 : static_cast<int>(last) / 4);
-}
-
 }  // namespace
-}  // namespace okibi::planner
+
+CheckResult checkSeed(std::uint64_t seed) {
+  return World(seed).run();
+}
+
+}  // namespace okibi::sim

@@ -1,0 +1,20 @@
+#pragma once
+// One seed makes one world: fleet, functions, traffic and faults (starts that fail or take long,
+// crashes, ailing instances, lost cards, a lost runtime, parks and wakes that fail, late clocks,
+// callers that leave) are drawn from it. After every step the planner's own invariants and the
+// outside LawChecker are consulted; then the faults stop, and everything must come to rest at zero.
+
+#include <cstdint>
+#include <string>
+
+namespace okibi::sim {
+
+struct CheckResult {
+  std::string violation;  // the first law broken, in words; empty: all held
+  int steps = 0, dispatched = 0, woken = 0;
+};
+
+// A broken invariant inside the planner ends the process (base/check.h).
+CheckResult checkSeed(std::uint64_t seed);
+
+}  // namespace okibi::sim
