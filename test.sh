@@ -119,10 +119,10 @@ if ((quick)); then finish; fi
 
 # Release tests run one at a time: some compare times.
 build release && tests release -j 1
-tsan_tests=(net_test ledger_test images_test planner_test)
+tsan_tests=(net_test ledger_test images_test planner_test conductor_test)
 build tsan "${tsan_tests[@]}" && tests tsan -R "^($(IFS='|'; echo "${tsan_tests[*]}"))\$" -j "$jobs"
 fuzz
 check format 300 scripts/format.sh --check
-check clang-tidy $((${OKIBI_TIDY_SECONDS:-480} + 120)) scripts/clang_tidy.sh "${OKIBI_TIDY_SECONDS:-480}"
+check clang-tidy $((${OKIBI_TIDY_SECONDS:-720} + 120)) scripts/clang_tidy.sh "${OKIBI_TIDY_SECONDS:-720}"
 check vm-smoke 420 scripts/vm_smoke/run.sh
 finish
