@@ -158,8 +158,10 @@ Result<Function> deploy(const DaemonProcess& daemon, const std::string& layout) 
                    {"triggerType", "http"},
                    {"triggerConfig", R"({"authType":"anonymous","methods":["POST"]})"}});
   if (!trigger) return fail(std::move(trigger.error()));
-  std::string id(trigger->at("triggerId").as_string());
-  return Function(daemon, "/trigger/" + id + "/duplex");
+  // "http://{label}.…": the same trigger by path.
+  std::string url(trigger->at("httpTrigger").at("urlInternet").as_string());
+  const std::size_t label = url.find("//") + 2;
+  return Function(daemon, "/proxy/" + url.substr(label, url.find('.') - label) + "/duplex");
 }
 
 // One call more than the quota, twice: refused at its deadline, then served by a freed instance.

@@ -54,14 +54,12 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
     const bool images = call.path.size() == 1 && call.path[0] == "images";
     if (images && call.method == "DELETE") co_return co_await removeImage(call);
     if (!call.path.empty() && call.path[0] == "accounts") co_return serveAccounts(call);
+    if (!call.path.empty() && call.path[0] == "quotas") co_return serveQuotas(call);
     co_return co_await serveOkibi(call);
   }
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);
   if (call.path.size() <= 2) co_return serveFunctions(call);
   if (call.path[2] == "triggers") co_return serveTriggers(call);
-  if (call.path[2] == "versions") co_return serveVersions(call);
-  if (call.path[2] == "aliases") co_return serveAliases(call);
-  if (call.path[2] == "invoke") co_return serveInvocationSwitch(call);
   co_return serveFunctionConfigs(call);
 }
 
@@ -110,11 +108,10 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
   if (!path) co_return fail(path.error());
   auto query = readQuery(head.query());
   if (!query) co_return fail(query.error());
-  const Call call{conductor_,       accounts_,
-                  caller->account,  requestId,
-                  head.method,      std::string(head.path()),
-                  std::move(*path), std::move(*query),
-                  std::move(*text), options_.listenAddress};
+  const Call call{conductor_,        accounts_,         caller->account,
+                  requestId,         head.method,       std::string(head.path()),
+                  std::move(*path),  std::move(*query), std::move(*text),
+                  options_.addresses};
   if (ours && call.method == "POST" && call.path == std::vector<std::string>{"images"}) {
     co_return co_await pullImage(call, exchange);
   }

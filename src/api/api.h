@@ -8,6 +8,7 @@
 #include "auth/verifier.h"
 #include "conductor/accounts.h"
 #include "conductor/conductor.h"
+#include "conductor/trigger_address.h"
 #include "net/exchange.h"
 #include "net/http.h"
 #include "net/task.h"
@@ -19,7 +20,7 @@ struct ApiOptions {
   // Host and Origin, so that a web page cannot reach the API through the user's browser.
   enum class Auth { Signature, None };
   Auth auth = Auth::Signature;
-  std::string listenAddress;  // "127.0.0.1:7070", for the URLs of HTTP triggers
+  conductor::TriggerAddresses addresses;
 };
 
 class Api {

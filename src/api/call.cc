@@ -24,14 +24,15 @@ Result<std::string> qualifierOf(const Call& call) {
   return name;
 }
 
-Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most) {
-  const std::string* text = call.parameter("limit");
+Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most,
+                            const char* key) {
+  const std::string* text = call.parameter(key);
   if (text == nullptr) return fallback;
   std::size_t limit = 0;
   const char* end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, limit);
   if (error == std::errc() && stop == end && limit >= 1 && limit <= most) return limit;
-  return fail(ErrorKind::Invalid, fmt::format("limit: '{}' is not in 1–{}", *text, most),
+  return fail(ErrorKind::Invalid, fmt::format("{}: '{}' is not in 1–{}", key, *text, most),
               "InvalidArgument");
 }
 

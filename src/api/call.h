@@ -12,6 +12,7 @@
 
 #include "conductor/accounts.h"
 #include "conductor/conductor.h"
+#include "conductor/trigger_address.h"
 #include "net/exchange.h"
 
 namespace okibi::api {
@@ -26,7 +27,7 @@ struct Call {
   std::vector<std::string> path;  // decoded, without version: {"functions", "f", "triggers"}
   std::map<std::string, std::string> query;
   std::string body;
-  std::string listen;  // "127.0.0.1:7070"
+  const conductor::TriggerAddresses& addresses;
 
   const std::string* parameter(const std::string& name) const {
     const auto found = query.find(name);
@@ -52,7 +53,8 @@ std::unexpected<Error> notSupported(const Call& call);
 // The query's qualifier, else LATEST. VersionNotFound, AliasNotFound.
 Result<std::string> qualifierOf(const Call& call);
 // The query's `limit`, in 1–most.
-Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most);
+Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most,
+                            const char* key = "limit");
 
 // "a=1&b=2", decoded; Invalid for a broken escape.
 Result<std::map<std::string, std::string>> readQuery(std::string_view query);
@@ -70,11 +72,22 @@ Result<Answer> serveTriggers(const Call& call);          // functions/{fn}/trigg
 Result<Answer> serveVersions(const Call& call);          // functions/{fn}/versions[/{id}]
 Result<Answer> serveAliases(const Call& call);           // functions/{fn}/aliases[/{alias}]
 Result<Answer> serveInvocationSwitch(const Call& call);  // functions/{fn}/invoke/{enable,disable}
+Result<Answer> serveProvisionConfig(const Call& call);   // functions/{fn}/provision-config
+Result<Answer> serveScalingConfig(const Call& call);     // functions/{fn}/scaling-config
+Result<Answer> serveConcurrency(const Call& call);       // functions/{fn}/concurrency
+Result<Answer> serveAsyncConfig(const Call& call);       // functions/{fn}/async-invoke-config
+Result<Answer> serveInstances(const Call& call);         // functions/{fn}/instances
+Result<Answer> listProvisionConfigs(const Call& call);
+Result<Answer> listScalingConfigs(const Call& call);
+Result<Answer> listConcurrencyConfigs(const Call& call);
+Result<Answer> listAsyncConfigs(const Call& call);
+Result<Answer> serveTags(const Call& call);              // tags-v2
 Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
 Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
 net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images
 // okibi/v1/accounts[/{account}/keys[/{key}]]
 Result<Answer> serveAccounts(const Call& call);
+Result<Answer> serveQuotas(const Call& call);  // /okibi/v1/quotas[/requests[/{id}/{verdict}]]
 Result<Answer> listImages(const Call& call);
 net::Task<Result<Answer>> removeImage(const Call& call);
 // Streams; answers by itself.

@@ -1,5 +1,5 @@
-// What clients read around a function on every deploy and removal: configurations that nothing can
-// set yet, answered as Function Compute answers when nothing is set (fact sheet 1.7, 7.2).
+// Which resource around a function or an account a path means, and what is answered for those that
+// there is nothing of here: as Function Compute does when nothing is set (fact sheet 1.7, 7.2).
 
 #include <fmt/format.h>
 
@@ -16,22 +16,15 @@ struct Operation {
 };
 constexpr Operation kNotOffered[] = {
     {"GET", "code", "GetFunctionCode"},
-    {"PUT", "provision-config", "PutProvisionConfig"},
-    {"PUT", "scaling-config", "PutScalingConfig"},
-    {"PUT", "concurrency", "PutConcurrencyConfig"},
-    {"PUT", "async-invoke-config", "PutAsyncInvokeConfig"},
     {"GET", "async-tasks", "List/GetAsyncTask"},
     {"PUT", "async-tasks", "StopAsyncTask"},
     {"POST", "vpc-bindings", "CreateVpcBinding"},
     {"POST", "sessions", "CreateSession"},
-    {"GET", "sessions", "List/GetSession"},
+    {"GET", "sessions", "GetSession"},
     {"PUT", "sessions", "UpdateSession"},
     {"DELETE", "sessions", "DeleteSession"},
     {"POST", "custom-domains", "CreateCustomDomain"},
     {"PUT", "custom-domains", "UpdateCustomDomain"},
-    {"POST", "tags-v2", "TagResources"},
-    {"GET", "tags-v2", "ListTagResources"},
-    {"DELETE", "tags-v2", "UntagResources"},
     {"POST", "layers", "CreateLayerVersion"},
     {"PUT", "layers", "PutLayerACL"},
     {"PUT", "resource-groups", "ChangeResourceGroup"},
@@ -50,52 +43,23 @@ std::unexpected<Error> refuseByName(const Call& call, std::string_view resource)
   return notSupported(call);
 }
 
-std::unexpected<Error> notFound(const Call& call, std::string_view what, std::string code) {
-  return fail(ErrorKind::NotFound, fmt::format("function '{}' has no {}", call.path[1], what),
-              std::move(code));
-}
-
-std::string provisionConfig(const Call& call) {
-  return json::serialize(json::object{{"functionArn", functionArn(call.function(), call.region())},
-                                      {"defaultTarget", 0},
-                                      {"target", 0},
-                                      {"current", 0},
-                                      {"currentError", ""},
-                                      {"alwaysAllocateCPU", false},
-                                      {"alwaysAllocateGPU", false},
-                                      {"scheduledActions", json::array()},
-                                      {"targetTrackingPolicies", json::array()}});
-}
-
-std::string scalingConfig(const Call& call) {
-  return json::serialize(json::object{{"functionArn", functionArn(call.function(), call.region())},
-                                      {"minInstances", 0},
-                                      {"currentInstances", 0},
-                                      {"targetInstances", 0},
-                                      {"currentError", ""},
-                                      {"horizontalScalingPolicies", json::array()},
-                                      {"scheduledPolicies", json::array()}});
-}
-
-std::string listInstances(const Call& call) {
-  json::array out;
-  for (const conductor::InstanceStatus& instance : call.conductor.instances()) {
-    if (instance.account != call.account || instance.function != call.path[1]) continue;
-    out.push_back(json::object{{"instanceId", toJsonText(instance.name)},
-                               {"versionId", "0"},
-                               {"qualifier", "LATEST"},
-                               {"status", instance.state}});
-  }
-  return json::serialize(json::object{{"instances", out}, {"requestId", call.requestId}});
-}
-
-Result<Answer> read(const Call& call, std::string_view resource) {
-  if (resource == "provision-config") return ok(provisionConfig(call));
-  if (resource == "scaling-config") return ok(scalingConfig(call));
-  if (resource == "vpc-bindings") return ok(R"({"vpcIds":[]})");
-  if (resource == "instances") return ok(listInstances(call));
-  return refuseByName(call, resource);
-}
+using Serve = Result<Answer> (*)(const Call&);
+struct Resource {
+  std::string_view name;
+  Serve serve;
+};
+constexpr Resource kOfFunction[] = {{"versions", serveVersions},
+                                    {"aliases", serveAliases},
+                                    {"invoke", serveInvocationSwitch},
+                                    {"provision-config", serveProvisionConfig},
+                                    {"scaling-config", serveScalingConfig},
+                                    {"concurrency", serveConcurrency},
+                                    {"async-invoke-config", serveAsyncConfig},
+                                    {"instances", serveInstances}};
+constexpr Resource kListed[] = {{"provision-configs", listProvisionConfigs},
+                                {"scaling-configs", listScalingConfigs},
+                                {"concurrency-configs", listConcurrencyConfigs},
+                                {"async-invoke-configs", listAsyncConfigs}};
 
 }  // namespace
 
@@ -103,31 +67,24 @@ Result<Answer> serveFunctionConfigs(const Call& call) {
   if (auto found = call.conductor.catalog().get(call.function()); !found) {
     return fail(found.error());
   }
-  const std::string& resource = call.path[2];
-  const bool reading = call.method == "GET", removing = call.method == "DELETE";
-  if (call.path.size() != 3 || !(reading || removing)) return refuseByName(call, resource);
-  if (resource == "concurrency") {
-    return notFound(call, "concurrency configuration", "OnDemandConfigNotFound");
+  for (const Resource& resource : kOfFunction) {
+    if (resource.name == call.path[2]) return resource.serve(call);
   }
-  if (resource == "async-invoke-config") {
-    return notFound(call, "asynchronous invocation configuration", "AsyncConfigNotExists");
-  }
-  if (reading) return read(call, resource);
-  // Deleting what is not set leaves it not set.
-  if (resource == "provision-config" || resource == "scaling-config") return noContent();
-  return refuseByName(call, resource);
+  const bool reads = call.method == "GET" && call.path.size() == 3;
+  if (reads && call.path[2] == "vpc-bindings") return ok(R"({"vpcIds":[]})");
+  if (reads && call.path[2] == "sessions") return ok(R"({"sessions":[]})");
+  return refuseByName(call, call.path[2]);
 }
 
 Result<Answer> serveAccountConfigs(const Call& call) {
   const std::string resource = call.path.empty() ? std::string() : call.path[0];
+  if (resource == "tags-v2") return serveTags(call);
   if (call.method == "GET" && call.path.size() == 1) {
+    for (const Resource& list : kListed) {
+      if (list.name == resource) return list.serve(call);
+    }
     constexpr std::pair<std::string_view, std::string_view> kEmptyLists[] = {
-        {"provision-configs", R"({"provisionConfigs":[]})"},
-        {"scaling-configs", R"({"scalingConfigs":[]})"},
-        {"concurrency-configs", R"({"configs":[]})"},
-        {"async-invoke-configs", R"({"configs":[]})"},
-        {"custom-domains", R"({"customDomains":[]})"},
-        {"layers", R"({"layers":[]})"}};
+        {"custom-domains", R"({"customDomains":[]})"}, {"layers", R"({"layers":[]})"}};
     for (const auto& [name, body] : kEmptyLists) {
       if (resource == name) return ok(std::string(body));
     }

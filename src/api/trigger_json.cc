@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "api/http_rules_json.h"
 #include "api/json_reader.h"
 #include "base/encoding.h"
+#include "model/schedule.h"
 
 namespace okibi::api {
 namespace {
@@ -15,34 +17,36 @@ std::string toUpper(std::string text) {
   return text;
 }
 
-void readAuth(const Reader& in, HttpTriggerConfig& out) {
-  const auto type = in.text("authType");
-  // No default: a URL that is open to everybody has to be asked for.
-  if (!in.has("authType")) return in.complain("authType", "is required: anonymous or function");
-  if (!type) return;
-  if (*type == "anonymous") {
-    out.auth = HttpAuth::Anonymous;
-  } else if (*type == "function") {
-    out.auth = HttpAuth::Function;
-  } else {
-    in.complain("authType", fmt::format("'{}' is not offered; use anonymous or function", *type));
-  }
-}
-
 Result<HttpTriggerConfig> readConfig(std::string_view text) {
   auto object = parseObject(text, "triggerConfig");
   if (!object) return fail(object.error());
   Complaints complaints;
   const Reader in(*object, complaints, "triggerConfig");
   HttpTriggerConfig out;
-  readAuth(in, out);
+  readHttpAuth(in, complaints, out);
   if (!in.has("methods")) in.complain("methods", "is required");
   for (std::string& method : in.texts("methods").value_or(std::vector<std::string>())) {
     out.methods.push_back(toUpper(std::move(method)));
   }
   out.internetDisabled = in.boolean("disableURLInternet").value_or(false);
-  for (std::string_view key : {"authConfig", "corsConfig"}) {
-    if (in.hasValue(key)) in.complain(key, "is not offered; leave it out");
+  readCors(in, out.cors);
+  if (auto verdict = complaints.verdict(); !verdict) return fail(verdict.error());
+  return out;
+}
+
+Result<TimerConfig> readTimer(std::string_view text) {
+  auto object = parseObject(text, "triggerConfig");
+  if (!object) return fail(object.error());
+  Complaints complaints;
+  const Reader in(*object, complaints, "triggerConfig");
+  TimerConfig out;
+  out.expression = in.text("cronExpression").value_or("");
+  out.payload = in.text("payload").value_or("");
+  out.enabled = in.boolean("enable").value_or(false);
+  if (out.expression.empty()) {
+    in.complain("cronExpression", "is required");
+  } else if (auto schedule = Schedule::parse(out.expression, ""); !schedule) {
+    in.complain("cronExpression", schedule.error().message);
   }
   if (auto verdict = complaints.verdict(); !verdict) return fail(verdict.error());
   return out;
@@ -53,6 +57,12 @@ Result<void> readCommon(const Reader& in, Complaints& complaints, Trigger& trigg
   if (const auto text = in.text("qualifier"); text && !text->empty()) trigger.qualifier = *text;
   const auto config = in.text("triggerConfig");
   if (auto verdict = complaints.verdict(); !verdict) return verdict;
+  if (config && trigger.type == "timer") {
+    auto timer = readTimer(*config);
+    if (!timer) return fail(timer.error());
+    trigger.timer = std::move(*timer);
+    trigger.configText = *config;
+  }
   if (!config || trigger.type != "http") return {};
   auto http = readConfig(*config);
   if (!http) return fail(http.error());
@@ -89,21 +99,27 @@ Result<Trigger> readTriggerUpdate(std::string_view text, const Trigger& current)
   return trigger;
 }
 
-std::string triggerJson(const Trigger& trigger, std::string_view arn, std::string_view listen) {
-  const std::string url = fmt::format("http://{}/trigger/{}/", listen, trigger.id);
-  json::object http{{"urlIntranet", url}};
-  if (!trigger.http.internetDisabled) http["urlInternet"] = url;
-  return json::serialize(json::object{{"triggerId", trigger.id},
-                                      {"triggerName", toJsonText(trigger.name)},
-                                      {"triggerType", toJsonText(trigger.type)},
-                                      {"triggerConfig", toJsonText(trigger.configText)},
-                                      {"qualifier", toJsonText(trigger.qualifier)},
-                                      {"description", toJsonText(trigger.description)},
-                                      {"targetArn", arn},
-                                      {"status", ""},
-                                      {"createdTime", formatIso8601(trigger.created)},
-                                      {"lastModifiedTime", formatIso8601(trigger.modified)},
-                                      {"httpTrigger", std::move(http)}});
+std::string triggerJson(const Trigger& trigger, std::string_view arn,
+                        const conductor::TriggerAddresses& addresses) {
+  json::object out{{"triggerId", trigger.id},
+                   {"triggerName", toJsonText(trigger.name)},
+                   {"triggerType", toJsonText(trigger.type)},
+                   {"triggerConfig", toJsonText(trigger.configText)},
+                   {"qualifier", toJsonText(trigger.qualifier)},
+                   {"description", toJsonText(trigger.description)},
+                   {"targetArn", arn},
+                   {"status", ""},
+                   {"createdTime", formatIso8601(trigger.created)},
+                   {"lastModifiedTime", formatIso8601(trigger.modified)}};
+  if (trigger.type == "http") {
+    using conductor::Reach;
+    json::object http{{"urlIntranet", addresses.url(trigger.label, Reach::Intranet)}};
+    if (!trigger.http.internetDisabled) {
+      http["urlInternet"] = addresses.url(trigger.label, Reach::Internet);
+    }
+    out["httpTrigger"] = std::move(http);
+  }
+  return json::serialize(out);
 }
 
 }  // namespace okibi::api

@@ -1,12 +1,12 @@
 #pragma once
 // Triggers from and to Function Compute's JSON (fact sheet 1.5). triggerConfig is JSON text inside
-// JSON; it is kept as the client sent it. Only HTTP triggers exist; what such a trigger could not
-// do (jwt, CORS rules) is refused by its path.
+// JSON; it is kept as the client sent it, and what is wrong in it is refused by its path.
 
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "conductor/trigger_address.h"
 #include "model/trigger.h"
 
 namespace okibi::api {
@@ -15,7 +15,8 @@ namespace okibi::api {
 Result<Trigger> readNewTrigger(std::string_view text);
 Result<Trigger> readTriggerUpdate(std::string_view text, const Trigger& current);
 
-// `arn`: of its function; `listen`: "127.0.0.1:7070".
-std::string triggerJson(const Trigger& trigger, std::string_view arn, std::string_view listen);
+// `arn`: of its function.
+std::string triggerJson(const Trigger& trigger, std::string_view arn,
+                        const conductor::TriggerAddresses& addresses);
 
 }  // namespace okibi::api

@@ -21,14 +21,16 @@ TEST(TriggerJson, ReadsAndWritesAnHttpTrigger) {
   const char* config = R"({"authType":"function","methods":["get","POST"]})";
   auto trigger = readNewTrigger(withConfig(config));
   ASSERT_TRUE(trigger) << trigger.error().message;
-  EXPECT_EQ(trigger->http, (HttpTriggerConfig{HttpAuth::Function, {"GET", "POST"}, false}));
+  EXPECT_EQ(trigger->http,
+            (HttpTriggerConfig{HttpAuth::Function, {"GET", "POST"}, false, {}, {}, {}, {}}));
   EXPECT_EQ(trigger->configText, config);
   EXPECT_EQ(trigger->qualifier, "LATEST");
   trigger->id = "abc";
-  const auto out = json::parse(triggerJson(*trigger, "arn", "127.0.0.1:7070")).get_object();
+  trigger->label = "abc";
+  const auto out = json::parse(triggerJson(*trigger, "arn", {"r", "", 7070})).get_object();
   EXPECT_EQ(out.at("triggerConfig"), config);
   EXPECT_EQ(out.at("httpTrigger").get_object().at("urlInternet"),
-            "http://127.0.0.1:7070/trigger/abc/");
+            "http://abc.r.okibi.localhost:7070/");
   EXPECT_EQ(out.at("targetArn"), "arn");
 }
 
@@ -36,7 +38,7 @@ TEST(TriggerJson, HidesTheInternetUrlWhereItIsSwitchedOff) {
   const auto trigger = readNewTrigger(
       withConfig(R"({"authType":"anonymous","methods":["GET"],"disableURLInternet":true})"));
   ASSERT_TRUE(trigger);
-  const auto out = json::parse(triggerJson(*trigger, "arn", "h:1")).get_object();
+  const auto out = json::parse(triggerJson(*trigger, "arn", {})).get_object();
   EXPECT_FALSE(out.at("httpTrigger").get_object().contains("urlInternet"));
 }
 
@@ -46,11 +48,11 @@ TEST(TriggerJson, EveryRefusalNamesItsField) {
       {"[]", "triggerConfig: must be an object"},
       {R"({"methods":["GET"]})", "triggerConfig.authType: is required"},
       {R"({"authType":"anonymous"})", "triggerConfig.methods: is required"},
-      {R"({"authType":"jwt","methods":["GET"]})", "triggerConfig.authType: 'jwt'"},
+      {R"({"authType":"jwt","methods":["GET"]})", "triggerConfig.authConfig: is required"},
       {R"({"authType":"anonymous","methods":"GET"})", "triggerConfig.methods: must be a list"},
-      {R"({"authType":"anonymous","methods":["GET"],"corsConfig":{"maxAge":1}})",
-       "triggerConfig.corsConfig: "},
-      {R"({"authType":"anonymous","methods":["GET"],"authConfig":"{}"})",
+      {R"({"authType":"anonymous","methods":["GET"],"corsConfig":{"maxAge":-1}})",
+       "triggerConfig.corsConfig.maxAge: "},
+      {R"({"authType":"basic","methods":["GET"],"authConfig":"no"})",
        "triggerConfig.authConfig: "}};
   for (const auto& [config, message] : kCases) {
     const auto trigger = readNewTrigger(withConfig(config));
@@ -102,7 +104,7 @@ TEST(Api, LeavesInvocationsToTheGateway) {
   EXPECT_TRUE(owns("GET", "/okibi/v1/info"));
   EXPECT_FALSE(owns("POST", "/2023-03-30/functions/f/invocations?qualifier=LATEST"));
   EXPECT_TRUE(owns("GET", "/2023-03-30/functions/f/invocations"));
-  EXPECT_FALSE(owns("GET", "/trigger/abc/"));
+  EXPECT_FALSE(owns("GET", "/proxy/abc/"));
   EXPECT_FALSE(owns("GET", "/2023-03-3"));
 }
 

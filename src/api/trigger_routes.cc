@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kIdBytes = 12;
 
 std::string answerFor(const Call& call, const Trigger& trigger) {
-  return triggerJson(trigger, functionArn(trigger.function, call.region()), call.listen);
+  return triggerJson(trigger, functionArn(trigger.function, call.region()), call.addresses);
 }
 
 Result<Answer> create(const Call& call) {
@@ -36,6 +36,7 @@ Result<Answer> create(const Call& call) {
                 "LimitExceededError");
   }
   trigger->id = auth::randomHex(kIdBytes, auth::systemRandom());
+  trigger->label = auth::randomHex(kIdBytes, auth::systemRandom());
   trigger->created = trigger->modified = conductor::wallNow();
   if (auto stored = catalog.putTrigger(*trigger); !stored) return fail(stored.error());
   return ok(answerFor(call, *trigger));

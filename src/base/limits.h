@@ -45,6 +45,11 @@ inline constexpr std::chrono::seconds kQueueDeadlineDefault{60};
 inline constexpr int kPidsPerInstance = 1024;
 inline constexpr Bytes kShmDefault = Bytes::mib(64);
 
+// Asynchronous invocations
+inline constexpr Bytes kAsyncBody = Bytes::kib(128);
+inline constexpr int kAsyncRetriesMax = 8;
+inline constexpr std::chrono::seconds kAsyncAgeMax{604'800};
+
 // Signatures
 inline constexpr std::chrono::minutes kSignatureSkew{15};
 

@@ -30,6 +30,7 @@ struct CommandLine {
   LogsOptions logs;
   PullOptions pull;
   KeyOptions key;
+  QuotaOptions quota;
   EstimateOptions estimate;
   SimulateOptions simulate;
   LoginOptions login;
@@ -155,6 +156,25 @@ void addAccountCommands(App& app, CommandLine& l) {
     command->add_option("--account", l.key.account, "Another account's (administrator only)");
   }
   add(*key, l, "rotate", "Replace the stored access key by a new one", rotateKey);
+}
+
+void addQuotaCommands(App& app, CommandLine& l) {
+  App* quota = app.add_subcommand("quota", "What an account may have at once");
+  quota->require_subcommand(1);
+  quota->add_option("--account", l.quota.account, "Another account's (for the administrator)");
+  add(*quota, l, "ls", "List the quotas", [&l](Context& c) { return listQuotas(c, l.quota); });
+  add(*quota, l, "requests", "List what was asked for, and what came of it", listQuotaRequests);
+  App* request = add(*quota, l, "request", "Ask for another limit",
+                     [&l](Context& c) { return requestQuota(c, l.quota); });
+  request->add_option("name", l.quota.name, "gpuCards or instances")->required();
+  request->add_option("value", l.quota.value, "The limit wanted")->required();
+  request->add_option("--reason", l.quota.reason, "Why");
+  for (const char* verb : {"approve", "refuse"}) {
+    App* decide = add(*quota, l, verb, "Decide a request (for the administrator)",
+                      [&l, verb](Context& c) { return decideQuota(c, l.quota, verb); });
+    decide->add_option("request", l.quota.name, "The request's id")->required();
+    decide->add_option("--note", l.quota.reason, "What to say to it");
+  }
 }
 
 void addOtherCommands(App& app, CommandLine& l) {
@@ -325,6 +345,7 @@ void configure(App& app, CommandLine& line) {
   addWatchCommands(app, line);
   addImageCommands(app, line);
   addAccountCommands(app, line);
+  addQuotaCommands(app, line);
   addOtherCommands(app, line);
   addSimulate(app, line);
   for (App* command : app.get_subcommands([](const App*) { return true; })) {

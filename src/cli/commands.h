@@ -82,6 +82,16 @@ Outcome<void> removeKey(Context& context, const KeyOptions& options);
 // Replaces the stored key by a new one.
 Outcome<void> rotateKey(Context& context);
 
+// `account`: the administrator may name another; empty: one's own.
+struct QuotaOptions {
+  std::string account, name, reason;  // `name`: of a quota, or the id of a request
+  std::int64_t value = 0;
+};
+Outcome<void> listQuotas(Context& context, const QuotaOptions& options);
+Outcome<void> listQuotaRequests(Context& context);
+Outcome<void> requestQuota(Context& context, const QuotaOptions& options);
+Outcome<void> decideQuota(Context& context, const QuotaOptions& options, const std::string& verb);
+
 struct EstimateOptions {
   std::string callsPerDay, seconds, gpu, gpuType, pricesFile;
 };

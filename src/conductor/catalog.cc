@@ -6,6 +6,10 @@ namespace okibi::conductor {
 
 Result<void> Catalog::load() {
   if (auto loaded = resources_.load(); !loaded) return loaded;
+  auto quotas = store_.quotas();
+  if (!quotas) return fail(quotas.error());
+  for (const seams::StoredQuota& quota : *quotas)
+    quotas_[{quota.account, quota.name}] = quota.value;
   auto functions = store_.functions();
   if (!functions) return fail(functions.error());
   for (Function& function : *functions) functions_.emplace(function.ref, std::move(function));
@@ -13,7 +17,7 @@ Result<void> Catalog::load() {
   if (!triggers) return fail(triggers.error());
   for (Trigger& trigger : *triggers) {
     const std::pair key{trigger.function, trigger.name};
-    triggerIds_[trigger.id] = key;
+    triggerLabels_[trigger.label] = key;
     triggers_.emplace(key, std::move(trigger));
   }
   return {};
@@ -61,7 +65,7 @@ Result<void> Catalog::remove(const FunctionRef& ref) {
   if (auto removed = store_.removeFunction(ref); !removed) return removed;
   std::erase_if(triggers_, [&](const auto& entry) {
     if (entry.first.first != ref) return false;
-    triggerIds_.erase(entry.second.id);
+    triggerLabels_.erase(entry.second.label);
     return true;
   });
   resources_.forget(ref);
@@ -69,9 +73,31 @@ Result<void> Catalog::remove(const FunctionRef& ref) {
   return {};
 }
 
-const Trigger* Catalog::triggerById(std::string_view id) const {
-  const auto found = triggerIds_.find(id);
-  return found == triggerIds_.end() ? nullptr : &triggers_.at(found->second);
+std::optional<std::int64_t> Catalog::quota(const std::string& account,
+                                           std::string_view name) const {
+  const auto found = quotas_.find({account, std::string(name)});
+  if (found == quotas_.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<void> Catalog::putQuota(const std::string& account, std::string_view name,
+                               std::int64_t value) {
+  if (auto stored = store_.putQuota(account, name, value); !stored) return stored;
+  quotas_[{account, std::string(name)}] = value;
+  return {};
+}
+
+std::vector<std::string> Catalog::accountsWithQuota() const {
+  std::vector<std::string> accounts;
+  for (const auto& [key, value] : quotas_) {
+    if (accounts.empty() || accounts.back() != key.first) accounts.push_back(key.first);
+  }
+  return accounts;
+}
+
+const Trigger* Catalog::triggerByLabel(std::string_view label) const {
+  const auto found = triggerLabels_.find(label);
+  return found == triggerLabels_.end() ? nullptr : &triggers_.at(found->second);
 }
 
 Result<const Trigger*> Catalog::trigger(const FunctionRef& function, std::string_view name) const {
@@ -92,10 +118,16 @@ std::vector<const Trigger*> Catalog::triggers(const FunctionRef& function) const
   return list;
 }
 
+std::vector<const Trigger*> Catalog::allTriggers() const {
+  std::vector<const Trigger*> list;
+  for (const auto& [key, trigger] : triggers_) list.push_back(&trigger);
+  return list;
+}
+
 Result<void> Catalog::putTrigger(Trigger trigger) {
   if (auto stored = store_.putTrigger(trigger); !stored) return stored;
   const std::pair key{trigger.function, trigger.name};
-  triggerIds_[trigger.id] = key;
+  triggerLabels_[trigger.label] = key;
   triggers_.insert_or_assign(key, std::move(trigger));
   return {};
 }
@@ -104,7 +136,7 @@ Result<void> Catalog::removeTrigger(const FunctionRef& function, std::string_vie
   auto found = trigger(function, name);
   if (!found) return fail(found.error());
   if (auto removed = store_.removeTrigger(function, name); !removed) return removed;
-  triggerIds_.erase((*found)->id);
+  triggerLabels_.erase((*found)->label);
   triggers_.erase({function, std::string(name)});
   return {};
 }

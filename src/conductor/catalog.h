@@ -4,6 +4,7 @@
 // Compute's codes (FunctionNotFound, FunctionAlreadyExists, TriggerNotFound, …).
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,19 +37,26 @@ class Catalog {
   ResourceMap& resources() { return resources_; }
   const ResourceMap& resources() const { return resources_; }
 
+  // Quota of an account by name; nullopt: the platform's default.
+  std::optional<std::int64_t> quota(const std::string& account, std::string_view name) const;
+  Result<void> putQuota(const std::string& account, std::string_view name, std::int64_t value);
+  std::vector<std::string> accountsWithQuota() const;
+
   // Triggers.
-  const Trigger* triggerById(std::string_view id) const;
+  const Trigger* triggerByLabel(std::string_view label) const;
   Result<const Trigger*> trigger(const FunctionRef& function, std::string_view name) const;
   std::vector<const Trigger*> triggers(const FunctionRef& function) const;
+  std::vector<const Trigger*> allTriggers() const;
   Result<void> putTrigger(Trigger trigger);
   Result<void> removeTrigger(const FunctionRef& function, std::string_view name);
 
  private:
   seams::StateStore& store_;
   ResourceMap resources_;
+  std::map<std::pair<std::string, std::string>, std::int64_t> quotas_;  // by account and name
   std::map<FunctionRef, Function> functions_;
   std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;
-  std::map<std::string, std::pair<FunctionRef, std::string>, std::less<>> triggerIds_;
+  std::map<std::string, std::pair<FunctionRef, std::string>, std::less<>> triggerLabels_;
 };
 
 }  // namespace okibi::conductor

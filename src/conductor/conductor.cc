@@ -28,13 +28,17 @@ Conductor::~Conductor() {
 
 void Conductor::start() {
   for (const Card& card : settings_.cards) step(planner::CardAdded{card});
+  for (const auto& [id, cap] : catalog_.resources().all<ConcurrencyCap>()) applyCap(id.owner);
   for (const Function* function : catalog_.all()) openAll(function->ref);
+  for (const std::string& account : catalog_.accountsWithQuota()) applyQuota(account);
+  applyMinimums();
   loop_.spawn(tick());
 }
 
 net::Task<void> Conductor::tick() {
   for (;;) {
     co_await loop_.sleep(std::chrono::seconds(1));
+    applyMinimums();
     // Not awaited: the next heartbeat does not wait for a slow disk.
     loop_.spawn(accounting_.tick(momentNow(loop_)));
   }
@@ -72,6 +76,13 @@ Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref,
   auto version = chooseVersion(ref, qualifier);
   if (!version) return fail(version.error());
   if (auto refusal = restrictionError(ref)) return fail(std::move(*refusal));
+  const auto* cap = catalog_.resources().find<ConcurrencyCap>(ref);
+  if (cap != nullptr && cap->reserved == 0) {
+    return fail(ErrorKind::Exhausted,
+                fmt::format("function '{}' may not be called: its concurrency configuration is 0",
+                            ref.name),
+                "ResourceExhausted");
+  }
   const auto current = current_.find({ref, *version});
   if (current == current_.end()) {
     const Function& f = *catalog_.find(ref);

@@ -20,6 +20,7 @@
 #include "conductor/gpu_watchdog.h"
 #include "conductor/instance.h"
 #include "conductor/invocation.h"
+#include "conductor/minimum_targets.h"
 #include "conductor/traffic_split.h"
 #include "net/http_client.h"
 #include "net/loop.h"
@@ -66,6 +67,14 @@ struct InstanceStatus {
   Duration age{}, stateAge{};
   int pid = 0;
 };
+// What is kept for a qualifier.
+struct MinimumStatus {
+  int target = 0, current = 0;
+  std::string error;  // why current is below target; empty: it is not, or instances are starting
+};
+struct Quotas {
+  int cards = 0, instances = 0;
+};
 // One card, for people: what is booked on it, and what the driver says.
 struct CardStatus {
   // An instance with a slice of it.
@@ -104,7 +113,10 @@ class Conductor : private seams::InstanceListener {
   // old configuration until the new one is ready. Invalid: the spec cannot run on this machine.
   Result<const Function*> create(const std::string& account, FunctionSpec spec);
   Result<const Function*> update(const FunctionRef& ref, FunctionSpec spec);
+  // ProvisionConfigExist: instances are kept for it, and calling it is not disabled.
   Result<void> remove(const FunctionRef& ref);
+  // At once: tags do not make a new configuration.
+  Result<void> setTags(const FunctionRef& ref, std::map<std::string, std::string> tags);
 
   // Versions and aliases (conductor/versions.cc). VersionNotFound, AliasNotFound.
   Result<void> checkQualifier(const FunctionRef& ref, std::string_view qualifier) const;
@@ -118,6 +130,15 @@ class Conductor : private seams::InstanceListener {
   // Forbids or allows calls; forbidden, every instance goes, at once or when its requests are done.
   enum class Ongoing { Finish, Abort };
   Result<void> restrict(const FunctionRef& ref, InvocationRestriction restriction, Ongoing ongoing);
+
+  // Kept instances and caps: call after their configuration changed (conductor/minimums.cc).
+  void applyMinimums();
+  // Their names in Catalog::quota.
+  static constexpr std::string_view kCardQuota = "gpuCards", kInstanceQuota = "instances";
+  Quotas quotas(const std::string& account) const;
+  void applyQuota(const std::string& account);
+  void applyCap(const FunctionRef& ref);
+  MinimumStatus minimumStatus(const FunctionRef& ref, const std::string& qualifier) const;
 
   // Invocations. `qualifier`: LATEST (or empty), a version or an alias.
   Result<std::shared_ptr<Invocation>> arrive(const FunctionRef& ref, std::string_view qualifier,
@@ -173,8 +194,14 @@ class Conductor : private seams::InstanceListener {
   };
   void open(const Target& target, const FunctionSpec& spec, std::uint64_t number,
             seams::PreparedImage image);
+  void forgetRevision(FunctionKey key);
   // Its queue is refused with `refusal` (nullopt: it was deleted), its running requests finish.
   void close(const Target& target, std::optional<Error> refusal);
+
+  // Kept instances (conductor/minimums.cc). The revisions of a qualifier, with their millionths.
+  std::vector<std::pair<FunctionKey, std::int64_t>> keysOf(const ResourceId& id) const;
+  MinimumLoad loadOf(const ResourceId& id) const;
+  void meterKept();
 
   // Versions and aliases (conductor/versions.cc)
   Result<std::string> chooseVersion(const FunctionRef& ref, std::string_view qualifier);
@@ -243,6 +270,14 @@ class Conductor : private seams::InstanceListener {
 
   std::map<FunctionKey, std::shared_ptr<const Revision>> revisions_;
   std::map<Target, FunctionKey> current_;
+  MinimumTargets targets_;
+  struct Kept {
+    int minimum = 0;
+    planner::MinimumChanged::Rest rest = planner::MinimumChanged::Rest::Running;
+    bool operator==(const Kept&) const = default;
+  };
+  std::map<FunctionKey, Kept> kept_;                // as the planner was told
+  std::map<FunctionKey, std::string> startErrors_;  // of the last start, until one succeeds
   std::map<std::pair<FunctionRef, std::string>, TrafficSplit> splits_;  // by function and alias
   std::map<InstanceId, std::shared_ptr<Instance>> instances_;
   std::map<InvocationId, std::shared_ptr<Invocation>> invocations_;

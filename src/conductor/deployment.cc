@@ -24,6 +24,7 @@ planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const Func
   if (plan.gpu) plan.gpu->memory = sliceOf(*plan.gpu, cards);
   plan.concurrency = spec.concurrency;
   plan.idleTimeout = spec.idleTimeout;
+  if (!spec.onDemand) plan.demand = planner::FunctionPlan::Demand::KeptOnly;
   // Fact sheet 3.4: with one request at a time and no health check, an instance whose request was
   // given up is replaced.
   if (spec.concurrency == 1 && !spec.container.healthCheck) {
@@ -134,6 +135,15 @@ Result<const Function*> Conductor::update(const FunctionRef& ref, FunctionSpec s
 }
 
 Result<void> Conductor::remove(const FunctionRef& ref) {
+  if (auto found = catalog_.get(ref); !found) return fail(found.error());
+  for (const auto& [qualifier, config] : catalog_.resources().of<MinimumConfig>(ref)) {
+    if (config->scaling || config->minimum == 0 || restrictionError(ref)) continue;
+    return fail(ErrorKind::AlreadyExists,
+                fmt::format("function '{}' keeps {} instances for '{}'; delete its provision "
+                            "config first, or disable its invocation",
+                            ref.name, config->minimum, qualifier),
+                "ProvisionConfigExist");
+  }
   if (auto removed = catalog_.remove(ref); !removed) return removed;
   logs_.forget(ref);
   std::vector<Target> targets;
@@ -141,8 +151,19 @@ Result<void> Conductor::remove(const FunctionRef& ref) {
     if (target.function == ref) targets.push_back(target);
   }
   for (const Target& target : targets) close(target, std::nullopt);
+  applyCap(ref);
   std::erase_if(splits_, [&](const auto& entry) { return entry.first.first == ref; });
   return {};
+}
+
+Result<void> Conductor::setTags(const FunctionRef& ref, std::map<std::string, std::string> tags) {
+  auto found = catalog_.get(ref);
+  if (!found) return fail(found.error());
+  Function function = **found;
+  if (function.active) function.active->tags = tags;
+  function.spec.tags = std::move(tags);
+  function.modified = wallNow();
+  return catalog_.put(std::move(function));
 }
 
 net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
@@ -199,14 +220,20 @@ void Conductor::open(const Target& target, const FunctionSpec& spec, std::uint64
   }
   current_[target] = key;
   step(planner::FunctionAdded{planOf(key, target.function, spec, settings_.cards), replaces});
-  if (replaces) revisions_.erase(*replaces);
+  if (replaces) forgetRevision(*replaces);
+  applyMinimums();
 }
 
 void Conductor::close(const Target& target, std::optional<Error> refusal) {
   const auto current = current_.extract(target);
   if (!current) return;
   step(planner::FunctionRetired{current.mapped(), std::move(refusal)});
-  revisions_.erase(current.mapped());
+  forgetRevision(current.mapped());
+}
+
+void Conductor::forgetRevision(FunctionKey key) {
+  revisions_.erase(key);
+  startErrors_.erase(key);
 }
 
 }  // namespace okibi::conductor

@@ -55,8 +55,9 @@ struct Instance {
   // The initializer's use. It ends after the first requests have begun, so that load and first
   // answer are one active interval and its GPU time is rounded up once.
   ledger::UseId initializing;
-  std::string stopWord;  // why it was stopped, for the ledger
-  std::string cgroup;    // of its processes; empty while there are none, and without a slice
+  ledger::UseId keeping;  // of an instance that is kept running, for as long as it is
+  std::string stopWord;   // why it was stopped, for the ledger
+  std::string cgroup;     // of its processes; empty while there are none, and without a slice
   // The platform killed it for this, and the ledger's word for it.
   std::optional<Error> endReason;
   std::string endWord = "crashed";

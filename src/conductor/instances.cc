@@ -72,10 +72,12 @@ net::Task<void> Conductor::startInstance(std::shared_ptr<Instance> instance) {
               instance->revision->ref.name,
               toMilliseconds(instance->times.ready - instance->times.ordered));
     if (instance->revision->spec.container.healthCheck) loop_.spawn(watchHealth(instance));
+    startErrors_.erase(instance->revision->key);
     step(planner::InstanceReady{instance->id});
   } else if (instance->phase == InstancePhase::Starting) {
     log::warning("instance start failed", "instance={} function={} error=\"{}\"", instance->name,
                  instance->revision->ref.name, up.error().message);
+    startErrors_[instance->revision->key] = up.error().message;
     step(planner::InstanceStartFailed{instance->id, notStarted(std::move(up.error()))});
   }
   if (instance->initializing.valid()) {
@@ -98,7 +100,7 @@ void Conductor::noteStartsAtOnce(FunctionKey function) {
 
 net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   accounting_.instanceOpened(termsOf(*instance), momentNow(loop_));
-  auto spec = planStart(*instance, {settings_.account, settings_.region});
+  auto spec = planStart(*instance, {instance->revision->ref.account, settings_.region});
   if (!spec) co_return fail(std::move(spec.error()));
   if (auto given = giveCard(*instance, *spec); !given) co_return given;
   instance->times.imaged = loop_.now();
@@ -256,6 +258,9 @@ void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {
   instance->phase = InstancePhase::Gone;
   instance->connections.invalidate();
   if (instance->slice && cardGiver_ != nullptr) cardGiver_->takeBack(instance->name);
+  if (instance->keeping.valid()) {
+    accounting_.endHook(std::exchange(instance->keeping, {}), momentNow(loop_));
+  }
   accounting_.instanceClosed(instance->name, word, momentNow(loop_));
   log::info("instance gone", "instance={} function={} reason=\"{}\"", instance->name,
             instance->revision->ref.name, word);
@@ -280,7 +285,7 @@ Error Conductor::exitError(const Instance& instance, const seams::InstanceExit& 
                         lastLines(instance.output)),
             "FunctionUnhandledError"};
   }
-  const auto plan = planStart(instance, {settings_.account, settings_.region});
+  const auto plan = planStart(instance, {instance.revision->ref.account, settings_.region});
   return {ErrorKind::Unavailable,
           fmt::format("Function instance exited unexpectedly({}) with start command '{}'. Logs: {}",
                       how, plan ? fmt::format("{}", fmt::join(plan->arguments, " ")) : "",

@@ -56,6 +56,8 @@ std::span<const Key> keys() {
        }},
       {"account", [](Config& c, const YAML::Node& n) { c.account = n.as<std::string>(); }},
       {"region", [](Config& c, const YAML::Node& n) { c.region = n.as<std::string>(); }},
+      {"publicDomain",
+       [](Config& c, const YAML::Node& n) { c.publicDomain = n.as<std::string>(); }},
       {"queueDeadlineSeconds",
        [](Config& c, const YAML::Node& n) { c.queueDeadline = Seconds(n.as<std::int64_t>()); }},
       {"cardTurns", [](Config& c, const YAML::Node& n) { c.cardTurns = n.as<int>(); }},
@@ -172,6 +174,14 @@ Result<void> validate(const Config& config) {
   if (config.gpuAllowance < Bytes() || config.gpuAllowance > Bytes::gib(16)) {
     return fail(ErrorKind::Invalid, fmt::format("gpuAllowanceMB: {} is not in 0–16384",
                                                 config.gpuAllowance.wholeMib()));
+  }
+  const bool dnsName =
+      config.publicDomain.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == std::string::npos;
+  if (!dnsName || config.publicDomain.starts_with('.') || config.publicDomain.ends_with('.')) {
+    return fail(ErrorKind::Invalid, fmt::format("publicDomain: '{}' is not a domain name like "
+                                                "fn.example.com",
+                                                config.publicDomain));
   }
   for (std::string_view level : {"debug", "info", "warning", "error"}) {
     if (config.logLevel == level) return {};

@@ -34,7 +34,8 @@ struct Config {
   Authentication authentication = Authentication::Signature;  // insecureNoAuth: true
   std::string account = "1000000000000001";                   // account: of the first key
   std::string region = "local";                               // region
-  Seconds queueDeadline = limits::kQueueDeadlineDefault;      // queueDeadlineSeconds: 1–3600
+  std::string publicDomain;  // publicDomain: of HTTP triggers; empty: okibi.localhost
+  Seconds queueDeadline = limits::kQueueDeadlineDefault;  // queueDeadlineSeconds: 1–3600
   // cardTurns: instances that compute on one card at once, each in proportion to its slice; 0: all,
   // as the driver shares the card
   int cardTurns = 0;

@@ -8,7 +8,7 @@ namespace okibi::daemon {
 std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
                "okibi serve");
-  std::string file, listen, stateDirectory, cards, prices, account, region, level, launcher,
+  std::string file, listen, stateDirectory, cards, prices, account, region, domain, level, launcher,
       runtime;
   std::optional<std::int64_t> queue, drain, start;
   std::optional<int> cardTurns;
@@ -22,6 +22,8 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--prices", prices, "price file (key = value)");
   app.add_option("--account", account, "account id of the first access key");
   app.add_option("--region", region, "region label (default local)");
+  app.add_option("--public-domain", domain,
+                 "domain of HTTP triggers: {label}.{region}.DOMAIN (default okibi.localhost)");
   app.add_option("--queue-deadline-seconds", queue, "longest wait for capacity (default 60)");
   app.add_option("--card-turns", cardTurns,
                  "instances that compute on one card at once, by their slices (default 0: all)");
@@ -49,6 +51,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (!prices.empty()) config.priceFile = prices;
   if (!account.empty()) config.account = account;
   if (!region.empty()) config.region = region;
+  if (!domain.empty()) config.publicDomain = domain;
   if (queue) config.queueDeadline = Seconds(*queue);
   if (start) config.startTimeout = Seconds(*start);
   if (!layoutRoots.empty()) config.layoutRoots.assign(layoutRoots.begin(), layoutRoots.end());

@@ -14,6 +14,7 @@
 #include "conductor/clock.h"
 #include "conductor/conductor.h"
 #include "conductor/error_answer.h"
+#include "conductor/timer_triggers.h"
 #include "daemon/cards.h"
 #include "daemon/flags.h"
 #include "gateway/gateway.h"
@@ -98,7 +99,8 @@ bool looksLikeRebinding(const net::RequestHead& head) {
   const auto isLocal = [](std::string_view host) {
     if (host.starts_with("http://")) host.remove_prefix(7);
     host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
-    return host == "127.0.0.1" || host == "localhost" || host == "[::1]";
+    return host == "127.0.0.1" || host == "localhost" || host == "[::1]" ||
+           host.ends_with(".localhost");
   };
   const auto origin = head.headers.get("origin");
   return !isLocal(head.headers.getOr("host", "")) || (origin && !isLocal(*origin));
@@ -191,6 +193,59 @@ runtime::Options launchOptions(const Config& config, const std::filesystem::path
   return launching;
 }
 
+net::Task<void> fireTimer(gateway::Gateway& gateway, FunctionRef function, std::string qualifier,
+                          std::string event) {
+  auto queued = co_await gateway.enqueue({.function = function,
+                                          .qualifier = std::move(qualifier),
+                                          .requestId = gateway::makeRequestId(),
+                                          .taskId = {},
+                                          .delay = {},
+                                          .payload = std::move(event)});
+  if (!queued) {
+    log::warning("timer trigger failed", "function={} error=\"{}\"", function.name,
+                 queued.error().message);
+  }
+}
+
+net::Task<void> runTimers(net::Loop& loop, const conductor::Catalog& catalog,
+                          gateway::Gateway& gateway) {
+  conductor::TimerTriggers timers;
+  for (;;) {
+    timers.tick(
+        catalog.allTriggers(), conductor::wallNow(),
+        [&](const Trigger& trigger, std::string event) {
+          loop.spawn(fireTimer(gateway, trigger.function, trigger.qualifier, std::move(event)));
+        });
+    co_await loop.sleep(std::chrono::seconds(1));
+  }
+}
+
+// Calls that nobody is waiting for: accepted ones, and those of timers.
+void startCalls(net::Loop& loop, conductor::AsyncQueue& queue, const conductor::Catalog& catalog,
+                gateway::Gateway& gateway) {
+  queue.start([&gateway](seams::AsyncEvent event, std::string payload) {
+    return gateway.tryAsync(std::move(event), std::move(payload));
+  });
+  loop.spawn(runTimers(loop, catalog, gateway));
+}
+
+gateway::GatewayOptions gatewayOptions(const Config& config,
+                                       const conductor::TriggerAddresses& addresses) {
+  const bool open = config.authentication == Authentication::None;
+  return {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, addresses};
+}
+
+api::ApiOptions apiOptions(const Config& config, const conductor::TriggerAddresses& addresses) {
+  using Auth = api::ApiOptions::Auth;
+  const bool open = config.authentication == Authentication::None;
+  return {open ? Auth::None : Auth::Signature, addresses};
+}
+
+void announce(const net::SocketAddress& address) {
+  fmt::print("listening on {}\n", address.toString());
+  std::fflush(stdout);
+}
+
 Result<void> run(const Config& config) {
   auto simulated = gpu::parseSimulatedCards(config.simulatedCards);
   if (!simulated) return fail(simulated.error());
@@ -227,33 +282,33 @@ Result<void> run(const Config& config) {
       *loop, settingsOf(config, *inventory, *directory), catalog, **accounting, **images, *runtime);
   conductor::Conductor& conductor = *owned;
   auth::Verifier verifier(keyLookup(accounts));
-  const bool open = config.authentication == Authentication::None;
-  gateway::Gateway gateway(conductor, verifier,
-                           {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature});
-  api::ApiOptions apiOptions;
-  apiOptions.auth = open ? api::ApiOptions::Auth::None : api::ApiOptions::Auth::Signature;
+  auto queue = std::make_unique<conductor::AsyncQueue>(*loop, **store);
+  if (auto loaded = queue->load(); !loaded) return loaded;
   std::optional<Doors> doors;
   auto server = std::make_unique<net::HttpServer>(
       *loop, serverOptions(), [&](net::Exchange& exchange) { return doors->serve(exchange); });
   auto address = server->listen(*net::SocketAddress::parse(config.listen));
   if (!address) return fail(address.error());
   // The port may have been the kernel's choice. Nothing is served before the loop runs.
-  apiOptions.listenAddress = address->toString();
-  api::Api api(conductor, accounts, verifier, apiOptions);
+  const conductor::TriggerAddresses addresses(config.region, config.publicDomain, address->port());
+  gateway::Gateway gateway(conductor, *queue, verifier, gatewayOptions(config, addresses));
+  api::Api api(conductor, accounts, verifier, apiOptions(config, addresses));
   doors.emplace(gateway, api, config.authentication);
-  fmt::print("listening on {}\n", address->toString());
-  std::fflush(stdout);
+  announce(*address);
   conductor.useCards(*inventory, giver->get(), config.gpuAllowance);
   conductor.start();
+  startCalls(*loop, *queue, catalog, gateway);
   enum class Phase { Running, Draining } phase = Phase::Running;
   const auto onStop = [&] {
     if (std::exchange(phase, Phase::Draining) == Phase::Draining) return;
+    queue->stop();
     loop->spawn(shutDown(*loop, *server, conductor, **images, config.drainDeadline));
   };
   loop->onSignal(SIGTERM, onStop);
   loop->onSignal(SIGINT, onStop);
   loop->run();
   server.reset();  // its listener and the conductor's timer belong to the loop
+  queue.reset();
   owned.reset();
   loop.reset();  // waits for workers and drops what is left, before what it refers to goes
   return {};

@@ -8,76 +8,78 @@
 #include "base/random.h"
 #include "conductor/clock.h"
 #include "conductor/error_answer.h"
+#include "gateway/cors.h"
 
 namespace okibi::gateway {
 namespace {
 
 constexpr std::string_view kApiPrefix = "/2023-03-30/functions/";
 constexpr std::string_view kInvocations = "/invocations";
-constexpr std::string_view kTriggerPrefix = "/trigger/";
+constexpr std::string_view kProxyPrefix = "/proxy/";
 
 bool isApiInvocation(std::string_view path) {
   return path.starts_with(kApiPrefix) && path.ends_with(kInvocations) &&
          path.size() > kApiPrefix.size() + kInvocations.size();
 }
 
-std::string_view hostLabel(const net::RequestHead& head) {
-  const std::string_view host = head.headers.getOr("host", "");
-  return host.substr(0, host.find('.'));
-}
-
-auth::RequestHead signedHead(const net::RequestHead& head) {
-  auth::RequestHead out{head.method, std::string(head.path()), std::string(head.query()), {}};
-  for (const auto field : head.headers) out.headers.emplace_back(field.name, field.value);
-  return out;
-}
-
 }  // namespace
 
 // A trigger's own host comes first: below it every path is the function's.
 bool Gateway::isInvocation(const net::RequestHead& head) const {
-  return isApiInvocation(head.path()) &&
-         conductor_.catalog().triggerById(hostLabel(head)) == nullptr;
+  return isApiInvocation(head.path()) && !options_.addresses.match(head.headers.getOr("host", ""));
 }
 
 bool Gateway::owns(const net::RequestHead& head) const {
-  return isApiInvocation(head.path()) || head.path().starts_with(kTriggerPrefix) ||
-         conductor_.catalog().triggerById(hostLabel(head)) != nullptr;
+  std::string_view target = head.target;
+  return isApiInvocation(head.path()) || labelOf(head, target).has_value();
 }
 
-Result<Gateway::Route> Gateway::routeTrigger(const net::RequestHead& head) const {
-  Route route;
+// A name says more than a path: below a trigger's name every path is the function's.
+std::optional<conductor::TriggerAddresses::Match> Gateway::labelOf(const net::RequestHead& head,
+                                                                   std::string_view& target) const {
+  if (auto match = options_.addresses.match(head.headers.getOr("host", ""))) return match;
+  if (!target.starts_with(kProxyPrefix)) return std::nullopt;
+  target.remove_prefix(kProxyPrefix.size());
+  const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+  const std::string_view label = target.substr(0, end);
+  target.remove_prefix(end);
+  return conductor::TriggerAddresses::Match{label, conductor::Reach::Internet};
+}
+
+Result<Gateway::Route> Gateway::routeTrigger(const net::Exchange& exchange) const {
+  const net::RequestHead& head = exchange.request();
   std::string_view target = head.target;
-  route.trigger = conductor_.catalog().triggerById(hostLabel(head));
-  if (route.trigger == nullptr && target.starts_with(kTriggerPrefix)) {
-    target.remove_prefix(kTriggerPrefix.size());
-    const std::size_t end = std::min(target.find_first_of("/?"), target.size());
-    route.trigger = conductor_.catalog().triggerById(target.substr(0, end));
-    target.remove_prefix(end);
-  }
-  if (route.trigger == nullptr) {
+  const auto match = labelOf(head, target);
+  const Trigger* trigger =
+      match ? conductor_.catalog().triggerByLabel(toLower(match->label)) : nullptr;
+  if (trigger == nullptr || trigger->type != "http") {
     return fail(ErrorKind::NotFound, "no HTTP trigger has this address", "TriggerNotFound");
   }
-  route.function = route.trigger->function;
-  route.qualifier = route.trigger->qualifier;
-  route.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
-  const auto& methods = route.trigger->http.methods;
-  if (std::ranges::find(methods, head.method) == methods.end()) {
-    return fail(ErrorKind::Denied, fmt::format("method {} is not allowed by trigger '{}'",
-                                               head.method, route.trigger->name));
-  }
-  if (route.trigger->http.internetDisabled) {
+  // The inner name is for this machine; anybody can write it into a Host header.
+  const bool inner = match->reach == conductor::Reach::Intranet && exchange.peer().isLoopback();
+  if (trigger->http.internetDisabled && !inner) {
     return fail(ErrorKind::Denied, "access denied due to function internet URL is disable");
   }
+  const auto& methods = trigger->http.methods;
+  if (std::ranges::find(methods, head.method) == methods.end()) {
+    return fail(ErrorKind::Denied, fmt::format("method {} is not allowed by trigger '{}'",
+                                               head.method, trigger->name));
+  }
+  if (!equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", "Sync"), "Sync")) {
+    return fail(ErrorKind::Invalid,
+                "x-fc-invocation-type: HTTP triggers are called synchronously; use InvokeFunction",
+                "InvalidArgument");
+  }
+  Route route;
+  route.function = trigger->function;
+  route.qualifier = trigger->qualifier;
+  route.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
+  route.http = trigger->http;
+  const std::string_view path = std::string_view(route.target).substr(0, route.target.find('?'));
+  auto claims = authenticateTrigger(*trigger, head, path, verifier_, conductor::wallNow());
+  if (!claims) return fail(claims.error());
+  route.claims = std::move(*claims);
   return route;
-}
-
-Result<void> Gateway::authenticate(const net::RequestHead& head, const Route& route) {
-  if (route.trigger->http.auth == HttpAuth::Anonymous) return {};
-  auto caller = verifier_.verifyTrigger(signedHead(head), conductor::wallNow());
-  if (!caller) return fail(caller.error());
-  if (caller->account == route.function.account) return {};
-  return fail(ErrorKind::Denied, "the key belongs to another account", "AccessDenied");
 }
 
 net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
@@ -94,13 +96,28 @@ net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
     co_await invoke(exchange, std::move(requestId), received);
     co_return;
   }
-  Result<Route> route = routeTrigger(head);
-  Result<void> allowed = route ? authenticate(head, *route) : fail(route.error());
-  if (!allowed) {
-    co_await refuse(exchange, requestId, allowed.error());
+  if (auto preflight = preflightFor(exchange)) {
+    preflight->headers.add("X-Fc-Request-Id", requestId);
+    (void)co_await net::answer(exchange, std::move(*preflight), {});
+    co_return;
+  }
+  Result<Route> route = routeTrigger(exchange);
+  if (!route) {
+    co_await refuse(exchange, requestId, route.error());
     co_return;
   }
   co_await passThrough(exchange, std::move(requestId), std::move(*route), received);
+}
+
+// Browsers send preflights without credentials: they are answered before anybody is asked who he
+// is.
+std::optional<net::ResponseHead> Gateway::preflightFor(const net::Exchange& exchange) const {
+  std::string_view target = exchange.request().target;
+  const auto match = labelOf(exchange.request(), target);
+  const Trigger* trigger =
+      match ? conductor_.catalog().triggerByLabel(toLower(match->label)) : nullptr;
+  if (trigger == nullptr) return std::nullopt;
+  return answerPreflight(trigger->http, exchange.request());
 }
 
 std::string makeRequestId() {

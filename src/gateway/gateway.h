@@ -5,15 +5,18 @@
 //   /invoke, only
 //     the answer's body goes back. Spooled: the signed hash and the error headers are known at the
 //     end.
-//   - HTTP trigger: Host "<trigger id>.…" or path "/trigger/<trigger id>/…"; passed through,
-//   streamed.
+//   - HTTP trigger: Host "{label}.{region}.okibi.localhost" (conductor/trigger_address.h) or path
+//     "/proxy/{label}/…"; passed through, streamed.
 // Loop thread only.
 
 #include <functional>
 #include <string>
 
 #include "auth/verifier.h"
+#include "conductor/async_queue.h"
 #include "conductor/conductor.h"
+#include "conductor/trigger_address.h"
+#include "gateway/trigger_auth.h"
 #include "net/exchange.h"
 #include "net/relay.h"
 
@@ -23,34 +26,48 @@ enum class ApiAuth { Signature, None };
 
 struct GatewayOptions {
   ApiAuth auth = ApiAuth::Signature;
+  conductor::TriggerAddresses addresses;
 };
 
 class Gateway {
  public:
-  Gateway(conductor::Conductor& conductor, auth::Verifier& verifier, GatewayOptions options)
-      : conductor_(conductor), verifier_(verifier), options_(std::move(options)) {}
+  Gateway(conductor::Conductor& conductor, conductor::AsyncQueue& queue, auth::Verifier& verifier,
+          GatewayOptions options)
+      : conductor_(conductor), queue_(queue), verifier_(verifier), options_(std::move(options)) {}
 
   // An API invocation, or a path or host of a trigger.
   bool owns(const net::RequestHead& head) const;
   net::Task<void> serve(net::Exchange& exchange, std::string requestId);
 
+  // Puts an asynchronous invocation into the queue: durable when it returns.
+  net::Task<Result<void>> enqueue(conductor::AsyncArrival arrival);
+  // One try of one, for the queue.
+  net::Task<conductor::AttemptResult> tryAsync(seams::AsyncEvent event, std::string payload);
+
  private:
   struct Route {
     FunctionRef function;
-    const Trigger* trigger = nullptr;  // null: API invocation
-    std::string target;                // what the container sees (HTTP trigger)
+    std::string target;  // what the container sees (HTTP trigger)
     std::string qualifier;
+    PassedOn claims;
+    HttpTriggerConfig http;
   };
   bool isInvocation(const net::RequestHead& head) const;
   struct Passing;
-  Result<Route> routeTrigger(const net::RequestHead& head) const;
-  Result<void> authenticate(const net::RequestHead& head, const Route& route);
+  std::optional<net::ResponseHead> preflightFor(const net::Exchange& exchange) const;
+  Result<Route> routeTrigger(const net::Exchange& exchange) const;
+  std::optional<conductor::TriggerAddresses::Match> labelOf(const net::RequestHead& head,
+                                                            std::string_view& target) const;
 
   net::Task<void> invoke(net::Exchange& exchange, std::string requestId, ledger::Moment received);
+  net::Task<void> accept(net::Exchange& exchange, const std::string& requestId,
+                         const FunctionRef& function, const std::string& qualifier,
+                         std::string payload);
   net::Task<void> passThrough(net::Exchange& exchange, std::string requestId, Route route,
                               ledger::Moment received);
 
   conductor::Conductor& conductor_;
+  conductor::AsyncQueue& queue_;
   auth::Verifier& verifier_;
   GatewayOptions options_;
 };

@@ -35,7 +35,8 @@ class GatewayTest : public ::testing::Test {
   explicit GatewayTest(std::function<void(conductor::Settings&)> adjust = {})
       : world(std::move(adjust)),
         verifier([](std::string_view) { return std::optional<auth::AccessKey>(); }),
-        gateway(*world.conductor, verifier, {ApiAuth::None}),
+        queue(*world.loop, world.store),
+        gateway(*world.conductor, queue, verifier, {ApiAuth::None, {}}),
         server(std::make_unique<net::HttpServer>(
             *world.loop, net::HttpServerOptions{},
             [this](net::Exchange& exchange) { return serve(exchange); })),
@@ -62,7 +63,7 @@ class GatewayTest : public ::testing::Test {
     Trigger trigger;
     trigger.function = World::ref("f");
     trigger.name = "http";
-    trigger.id = kTriggerId;
+    trigger.id = trigger.label = kTriggerId;
     trigger.type = "http";
     trigger.http.methods = {"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"};
     OKIBI_CHECK(world.catalog.putTrigger(trigger).has_value());
@@ -76,7 +77,7 @@ class GatewayTest : public ::testing::Test {
     return head;
   }
   static net::RequestHead throughTrigger(std::string method, std::string path) {
-    return request(std::move(method), "/trigger/" + std::string(kTriggerId) + path);
+    return request(std::move(method), "/proxy/" + std::string(kTriggerId) + path);
   }
   static net::RequestHead invocation() {
     return request("POST", "/2023-03-30/functions/f/invocations");
@@ -102,6 +103,7 @@ class GatewayTest : public ::testing::Test {
 
   World world;
   auth::Verifier verifier;
+  conductor::AsyncQueue queue;
   Gateway gateway;
   std::unique_ptr<net::HttpServer> server;
   net::SocketAddress address;
@@ -155,8 +157,8 @@ TEST_F(GatewayTest, RoutesByInvocationPathTriggerPathAndHost) {
 TEST_F(GatewayTest, WhatIsNotThereIsRefusedInWords) {
   world.run([&]() -> net::Task<void> {
     co_await deploy();
-    EXPECT_EQ((co_await ask(request("GET", "/trigger/none/x"))).status, 404);
-    EXPECT_TRUE((co_await ask(request("GET", "/trigger/none/x"))).body.contains("TriggerNotFound"));
+    EXPECT_EQ((co_await ask(request("GET", "/proxy/none/x"))).status, 404);
+    EXPECT_TRUE((co_await ask(request("GET", "/proxy/none/x"))).body.contains("TriggerNotFound"));
     EXPECT_TRUE((co_await ask(request("GET", "/else"))).body.contains("NotOurs"));
     const auto unknown = co_await ask(request("POST", "/2023-03-30/functions/no/invocations"), "x");
     EXPECT_EQ(unknown.status, 404);
@@ -166,7 +168,7 @@ TEST_F(GatewayTest, WhatIsNotThereIsRefusedInWords) {
     EXPECT_EQ(method.status, 400);
     EXPECT_TRUE(method.body.contains("PathNotSupported"));
     net::RequestHead later = invocation();
-    later.headers.add("x-fc-invocation-type", "Async");
+    later.headers.add("x-fc-invocation-type", "Later");
     EXPECT_EQ((co_await ask(later)).status, 400);
     EXPECT_EQ(world.runtime.starts(), 0u);
   });
@@ -273,7 +275,7 @@ TEST_F(GatewayTest, BodiesOverTheLimitAreRefused) {
     }
     // A trigger's body of unknown length is stopped where the limit is.
     RawPeer peer = co_await RawPeer::connect(*world.loop, address);
-    co_await peer.send("POST /trigger/" + std::string(kTriggerId) +
+    co_await peer.send("POST /proxy/" + std::string(kTriggerId) +
                        "/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     const std::string mib(1 << 20, 'x');
     for (int i = 0; i < 33; ++i) co_await peer.send("100000\r\n" + mib + "\r\n");
@@ -498,7 +500,7 @@ TEST_F(GatewayTest, HeadKeepsTheLengthAndRangesPass) {
   world.run([&]() -> net::Task<void> {
     co_await deploy();
     RawPeer peer = co_await RawPeer::connect(*world.loop, address);
-    const std::string base = "/trigger/" + std::string(kTriggerId) + "/";
+    const std::string base = "/proxy/" + std::string(kTriggerId) + "/";
     co_await peer.send("HEAD " + base + " HTTP/1.1\r\nHost: a\r\n\r\nGET " + base +
                        " HTTP/1.1\r\nHost: a\r\nRange: bytes=2-4\r\n\r\n");
     const std::string head = co_await peer.readUntil("\r\n\r\n");
@@ -523,7 +525,7 @@ TEST_F(GatewayTest, ChunksStreamBothWays) {
   world.run([&]() -> net::Task<void> {
     co_await deploy();
     RawPeer peer = co_await RawPeer::connect(*world.loop, address);
-    co_await peer.send("POST /trigger/" + std::string(kTriggerId) +
+    co_await peer.send("POST /proxy/" + std::string(kTriggerId) +
                        "/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     const std::string head = co_await peer.readUntil("\r\n\r\n");
     EXPECT_TRUE(head.contains("transfer-encoding: chunked")) << "before the request has ended";
@@ -550,7 +552,7 @@ TEST_F(GatewayTest, AWebSocketIsOneLongRequest) {
   };
   world.run([&]() -> net::Task<void> {
     co_await deploy();
-    const std::string ask = "GET /trigger/" + std::string(kTriggerId) +
+    const std::string ask = "GET /proxy/" + std::string(kTriggerId) +
                             "/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
                             "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
     {
@@ -610,7 +612,7 @@ TEST_F(GatewayTest, ACallerWhoLeavesReachesTheInstanceAndFreesTheSlot) {
   };
   world.run([&]() -> net::Task<void> {
     co_await deploy([](FunctionSpec& spec) { spec.concurrency = 2; });
-    for (const std::string& target : {"GET /trigger/" + std::string(kTriggerId) + "/",
+    for (const std::string& target : {"GET /proxy/" + std::string(kTriggerId) + "/",
                                       "POST /2023-03-30/functions/f/invocations"s}) {
       RawPeer peer = co_await RawPeer::connect(*world.loop, address);
       co_await peer.send(target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
@@ -632,7 +634,7 @@ TEST_F(GatewayTest, ACallerMayLeaveDuringTheStart) {
   world.runtime.script.listens = 10s;
   world.run([&]() -> net::Task<void> {
     co_await deploy();
-    for (const std::string& target : {"GET /trigger/" + std::string(kTriggerId) + "/",
+    for (const std::string& target : {"GET /proxy/" + std::string(kTriggerId) + "/",
                                       "POST /2023-03-30/functions/f/invocations"s}) {
       RawPeer peer = co_await RawPeer::connect(*world.loop, address);
       co_await peer.send(target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");

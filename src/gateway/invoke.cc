@@ -12,16 +12,11 @@
 #include "gateway/attempt.h"
 #include "gateway/container_contract.h"
 #include "gateway/gateway.h"
+#include "gateway/verdict.h"
 #include "net/spool.h"
 
 namespace okibi::gateway {
 namespace {
-
-// Function errors are answers with status 200 whose header says what went wrong (fact sheet 3.4).
-bool isFunctionError(const Error& error) {
-  return error.code == "InitializationError" || error.code == "FunctionUnhandledError" ||
-         error.code == "FunctionOOMError" || error.code == "FunctionTimeoutError";
-}
 
 struct Event {
   FunctionRef function;
@@ -38,14 +33,16 @@ Result<std::string> functionNameOf(std::string_view path) {
   return fail(ErrorKind::Invalid, "functionName: is not well percent-encoded", "InvalidArgument");
 }
 
+bool isAsync(const net::RequestHead& head) {
+  return equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", ""), "Async");
+}
+
 Result<void> checkInvocation(const net::RequestHead& head) {
   const std::string_view type = head.headers.getOr("x-fc-invocation-type", "Sync");
-  if (type != "Sync") {
-    return fail(ErrorKind::Invalid,
-                fmt::format("x-fc-invocation-type: '{}' is not offered; use Sync", type),
-                "InvalidArgument");
-  }
-  return {};
+  if (equalsIgnoreCase(type, "Sync") || isAsync(head)) return {};
+  return fail(ErrorKind::Invalid,
+              fmt::format("x-fc-invocation-type: '{}' is neither Sync nor Async", type),
+              "InvalidArgument");
 }
 
 // The query's qualifier; empty: LATEST.
@@ -70,14 +67,12 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
   if (!qualifier) co_return fail(qualifier.error());
   auth::Caller caller{settings.account, "", ""};
   if (options.auth == ApiAuth::Signature) {
-    auth::RequestHead signedHead{
-        head.method, std::string(head.path()), std::string(head.query()), {}};
-    for (const auto field : head.headers) signedHead.headers.emplace_back(field.name, field.value);
-    auto verified = verifier.verifyApi(signedHead, conductor::wallNow());
+    auto verified = verifier.verifyApi(signedHead(head), conductor::wallNow());
     if (!verified) co_return fail(verified.error());
     caller = std::move(*verified);
   }
-  auto body = co_await net::readBody(exchange, limits::kSyncBody, settings.spoolDirectory);
+  auto body = co_await net::readBody(
+      exchange, isAsync(head) ? limits::kAsyncBody : limits::kSyncBody, settings.spoolDirectory);
   if (!body) co_return fail(body.error());
   if (options.auth == ApiAuth::Signature) {
     auth::Sha256 hash;
@@ -102,45 +97,6 @@ void addInvocationHeaders(net::Headers& headers, const conductor::Invocation& in
   headers.add("X-Fc-Invocation-Duration", fmt::format("{:.2f}", toMilliseconds(duration)));
   headers.add("X-Fc-Invocation-Function-Version", invocation.revision->version);
   headers.add("X-Fc-Invocation-Service-Version", invocation.revision->version);
-}
-
-std::string functionErrorBody(const Error& error) {
-  return fmt::format(R"({{"errorMessage":{},"errorType":{},"stackTrace":[]}})",
-                     jsonQuote(error.message), jsonQuote(wireCode(error)));
-}
-
-// What a finished attempt is to the ledger, and the head and text of its answer.
-struct Verdict {
-  conductor::Ending ending;
-  net::ResponseHead head;
-  std::string text;  // body of a function error
-};
-
-Verdict judge(const Result<net::WholeAnswer>& answer, const conductor::Invocation& invocation) {
-  Verdict verdict;
-  conductor::Ending& ending = verdict.ending;
-  verdict.head.headers.add("Content-Type", "application/octet-stream");
-  if (answer) {
-    ending.bytesOut = answer->body.size();
-    if (answer->head.headers.getOr("x-fc-status", "200") == "200") return verdict;
-    verdict.head.headers.add("X-Fc-Error-Type", "InvocationError");
-    ending.outcome = ledger::Outcome::FunctionError;
-    ending.errorType = "InvocationError";
-    return verdict;
-  }
-  const Error& error = answer.error();
-  ending.errorType = wireCode(error);
-  if (!isFunctionError(error)) {
-    ending.status = httpStatus(error);
-    ending.outcome = invocation.instance ? ledger::Outcome::SystemError : ledger::Outcome::Refused;
-    return verdict;
-  }
-  const bool init = error.code == "InitializationError";
-  verdict.head.headers.add("X-Fc-Error-Type", init ? error.code : "UnhandledInvocationError");
-  verdict.text = functionErrorBody(error);
-  ending.outcome = ledger::Outcome::FunctionError;
-  ending.bytesOut = Bytes(static_cast<std::int64_t>(verdict.text.size()));
-  return verdict;
 }
 
 net::Task<void> sendBody(net::Exchange& exchange, net::ResponseHead head,
@@ -168,6 +124,12 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
   Result<Event> event = co_await readEvent(exchange, verifier_, options_, conductor_.settings());
   if (!event) {
     co_await refuse(exchange, requestId, event.error());
+    co_return;
+  }
+  if (isAsync(exchange.request())) {
+    auto text = event->body.text();
+    if (text) co_await accept(exchange, requestId, event->function, event->qualifier, *text);
+    if (!text) co_await refuse(exchange, requestId, text.error());
     co_return;
   }
   auto arrived = conductor_.arrive(event->function, event->qualifier, requestId, received);

@@ -7,6 +7,7 @@
 #include "conductor/error_answer.h"
 #include "gateway/attempt.h"
 #include "gateway/container_contract.h"
+#include "gateway/cors.h"
 #include "gateway/gateway.h"
 #include "net/spool.h"
 
@@ -77,13 +78,16 @@ struct Gateway::Passing {
   Attempt& attempt;
   const conductor::Conductor& conductor;
   const std::string& requestId;
-  const std::string& target;
+  Route& route;
+  std::string origin;
   std::string word;  // the container's x-fc-status
 
   void filterRequest(net::RequestHead& head) const {
     const conductor::Revision& revision = *attempt.invocation().revision;
     dropForgedHeaders(head.headers);
-    head.target = target;
+    std::string target = route.target;
+    passOn(route.claims, head, target);
+    head.target = std::move(target);
     addContainerHeaders(head.headers, revision,
                         {revision.ref.account, conductor.settings().region, requestId,
                          attempt.invocation().qualifier, "/http-invoke"});
@@ -91,6 +95,7 @@ struct Gateway::Passing {
   void filterResponse(net::ResponseHead& head, Instant now) {
     word = head.headers.getOr("x-fc-status", "");
     dropReservedHeaders(head.headers);
+    addCorsHeaders(route.http, origin, head);
     head.headers.add("X-Fc-Request-Id", requestId);
     const conductor::Invocation& invocation = attempt.invocation();
     addServerTiming(head.headers, invocation, now - invocation.dispatched.at);
@@ -122,7 +127,12 @@ net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string reques
   }
   Attempt attempt(conductor_, std::move(*arrived));
   exchange.onDisconnect([&] { attempt.callerLeft(); });
-  Passing passing{attempt, conductor_, requestId, route.target, {}};
+  Passing passing{attempt,
+                  conductor_,
+                  requestId,
+                  route,
+                  std::string(exchange.request().headers.getOr("origin", "")),
+                  {}};
   auto connection = co_await attempt.reach();
   if (attempt.callerIsGone()) co_return;
   net::RelayReport report;

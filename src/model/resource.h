@@ -96,11 +96,21 @@ struct AsyncConfig {
   bool operator==(const AsyncConfig&) const = default;
 };
 
+// What an account asked its administrator for, and what came of it; kept as the history.
+struct QuotaRequest {
+  std::string quota;  // "gpuCards", "instances"
+  std::int64_t from = 0, value = 0;
+  std::string reason, note;
+  std::string status;  // "Pending", "Approved", "Refused"
+  WallTime created{}, decided{};
+  bool operator==(const QuotaRequest&) const = default;
+};
+
 using Resource = std::variant<Version, Alias, VersionCounter, InvocationRestriction, MinimumConfig,
-                              ConcurrencyCap, AsyncConfig>;
+                              ConcurrencyCap, AsyncConfig, QuotaRequest>;
 // As stored: never renamed.
 inline constexpr std::array<std::string_view, std::variant_size_v<Resource>> kResourceKinds{
-    "version", "alias", "versionCounter", "restriction", "minimum", "cap", "async"};
+    "version", "alias", "versionCounter", "restriction", "minimum", "cap", "async", "quotaRequest"};
 
 // `owner.name` is empty for what belongs to the account; `name` for what a function has one of.
 struct ResourceId {

@@ -216,8 +216,10 @@ Result<void> validate(const Trigger& trigger) {
     return invalid(
         fmt::format("triggerName: '{}' must have 1–128 letters, digits, '_' or '-'", trigger.name));
   }
+  if (trigger.type == "timer") return {};
   if (trigger.type != "http") {
-    return invalid(fmt::format("triggerType: '{}' is not offered; use http", trigger.type));
+    return invalid(
+        fmt::format("triggerType: '{}' is not offered; use http or timer", trigger.type));
   }
   static const std::vector<std::string> kMethods{"GET",  "POST",  "PUT",    "DELETE",
                                                  "HEAD", "PATCH", "OPTIONS"};

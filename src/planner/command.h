@@ -65,7 +65,8 @@ enum class StopReason {
   RequestAbandoned,  // AfterAbandon::ReplaceInstance
   ParkFailed,        // its GPU memory could not be given back
   CardLost,
-  Drain,  // the daemon shuts down
+  MinimumLowered,  // kept no more, or above a lowered cap
+  Drain,           // the daemon shuts down
 };
 std::string_view toString(StopReason reason);
 

@@ -84,6 +84,8 @@ void Planner::Core::runTimers() {
       onIdleTimer(instances_.at(InstanceId(due->id)));
     } else if (due->kind == TimerKind::StartAhead) {
       onStartAhead(functions_.at(FunctionKey(due->id)));
+    } else if (due->kind == TimerKind::Minimum) {
+      onMinimumTimer(FunctionKey(due->id));
     } else {
       onYield(functions_.at(FunctionKey(due->id)));
     }
@@ -97,7 +99,13 @@ void Planner::Core::dropSleepers() {
     if (!function || (function->pool && !function->pool->empty())) continue;
     if (function->pool) stopWaiting(*function);
     function->pool.reset();
-    if (function->retired) functions_.erase(key);
+    if (!function->retired) continue;
+    function->group->members.erase(key);
+    // A cap outlives the revisions it counts.
+    if (function->group->members.empty() && !function->group->most) {
+      groups_.erase({function->account->name, function->name});
+    }
+    functions_.erase(key);
   }
   maybeAsleep_.clear();
 }

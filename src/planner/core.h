@@ -37,6 +37,9 @@ class Planner::Core {
   // events.cc: one per event.
   void on(const FunctionAdded& event);
   void on(const FunctionRetired& event);
+  void on(const MinimumChanged& event);
+  void on(const CapChanged& event);
+  void on(const QuotaChanged& event);
   void on(const InvocationArrived& event);
   void on(const InvocationEnded& event);
   void on(const InvocationCancelled& event);
@@ -113,6 +116,7 @@ class Planner::Core {
   void serveLine(WaitingLine& line);
   // Makes one instance: started now, or in Placing until what it was promised is given back.
   // Otherwise says what is missing.
+  static Instance* toRecall(const Function& function);
   Shortage acquire(Function& function, YieldRule readyBefore);
   Shortage makeQuota(const Function& function, YieldRule readyBefore,
                      std::vector<Instance*>& victims) const;
@@ -172,6 +176,18 @@ class Planner::Core {
   void recall(Instance& instance, CardBook& card);
   bool wakeInstead(Instance& start);
 
+  // minimum.cc
+  Account& accountNamed(const std::string& name);
+  int missing(const Function& function) const;
+  void settleMinimum(Function& function);
+  void delayMinimum(Function& function);
+  void onMinimumTimer(FunctionKey key);
+  // How long it stays: as its function says, or while it is kept.
+  void setRule(Instance& instance);
+  void keptChanged(Instance& instance);
+  void makeRoomBelowCap(Function& function);
+  void countInGroup(Function& function, int change);
+
   // invariants.cc
   void checkFunctions(std::size_t inFlight) const;
   void checkWaiting(const Function& function) const;
@@ -204,6 +220,7 @@ class Planner::Core {
   std::vector<FunctionKey> maybeAsleep_;
 
   std::map<std::string, Account> accounts_;
+  std::map<std::pair<std::string, std::string>, Group> groups_;  // by account and function name
   SliceLedger ledger_;
   std::unordered_map<FunctionKey, Function> functions_;  // never iterated in decisions
   std::unordered_map<InvocationId, Request> requests_;   // never iterated in decisions

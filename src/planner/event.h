@@ -40,6 +40,24 @@ struct FunctionRetired {
   std::optional<Error> refusal = std::nullopt;
 };
 
+// How many instances a revision keeps, whatever its traffic; they serve first and are not stopped
+// for being idle, nor to make room. 0: none.
+struct MinimumChanged {
+  FunctionKey function;
+  int minimum = 0;
+  enum class Rest { Running, Frozen } rest = Rest::Running;  // how they idle
+};
+// The most instances that all revisions of a function have together; nullopt: only quota bounds it.
+struct CapChanged {
+  std::string account, name;
+  std::optional<int> most;
+};
+// What an account may hold. More than that already held is kept until it goes.
+struct QuotaChanged {
+  std::string account;
+  int cards = 0, instances = 0;
+};
+
 // A request wants a slot of a function. `deadline` bounds its wait for capacity; a request whose
 // instance is already starting waits for that start (which has limits of its own).
 struct InvocationArrived {
@@ -122,10 +140,10 @@ struct RuntimeLost {
 };
 struct RuntimeRestored {};
 
-using Event = std::variant<FunctionAdded, FunctionRetired, InvocationArrived, InvocationEnded,
-                           InvocationCancelled, InstanceStarted, InstanceReady, InstanceStartFailed,
-                           InstanceGone, InstanceHealthChanged, InstanceParked, InstanceParkFailed,
-                           InstanceWoken, CardAdded, CardLost, TimerFired, DrainStarted,
-                           RuntimeLost, RuntimeRestored>;
+using Event = std::variant<FunctionAdded, FunctionRetired, MinimumChanged, CapChanged, QuotaChanged,
+                           InvocationArrived, InvocationEnded, InvocationCancelled, InstanceStarted,
+                           InstanceReady, InstanceStartFailed, InstanceGone, InstanceHealthChanged,
+                           InstanceParked, InstanceParkFailed, InstanceWoken, CardAdded, CardLost,
+                           TimerFired, DrainStarted, RuntimeLost, RuntimeRestored>;
 
 }  // namespace okibi::planner

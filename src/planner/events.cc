@@ -15,16 +15,14 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
               "function {}: concurrency {}", plan.key.value(), plan.concurrency);
   auto [entry, added] = functions_.try_emplace(plan.key);
   OKIBI_CHECK(added, "function {} is there already", plan.key.value());
-  auto [account, isNew] = accounts_.try_emplace(plan.account);
-  if (isNew) {
-    account->second.name = plan.account;
-    account->second.cards.limit = config_.cardQuota;
-    account->second.instances.limit = config_.instanceQuota;
-  }
+  Account& account = accountNamed(plan.account);
   Function& function = entry->second;
   function.key = plan.key;
   function.name = plan.name;
-  function.account = &account->second;
+  function.account = &account;
+  function.demand = plan.demand;
+  function.group = &groups_[{plan.account, plan.name}];
+  function.group->members.insert(plan.key);
   function.keepAlive = {plan.idleTimeout, plan.freezeAfter, plan.parkAfter};
   function.concurrency = plan.concurrency;
   function.afterAbandon = plan.afterAbandon;
@@ -40,6 +38,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
 void Planner::Core::retire(Function& function) {
   function.retired = true;
   cancelStartAhead(function);
+  function.minimum = 0;
   maybeAsleep_.push_back(function.key);
   if (!function.pool) return;
   settle(function);
@@ -84,6 +83,9 @@ void Planner::Core::on(const InvocationArrived& event) {
     return refuseNew({ErrorKind::NotFound, "the function does not exist", "FunctionNotFound"});
   }
   if (draining_) return refuseNew({ErrorKind::Unavailable, "okibi is shutting down", {}});
+  if (function->demand == FunctionPlan::Demand::KeptOnly && function->minimum == 0) {
+    return refuseNew(keptOnlyError(*function));
+  }
   auto [entry, added] = requests_.try_emplace(event.invocation);
   OKIBI_CHECK(added, "invocation {} is there already", event.invocation.value());
   Request& request = entry->second;
@@ -104,6 +106,8 @@ void Planner::Core::on(const InvocationArrived& event) {
   enqueue(request);
   // In a line already: one more at the end of the queue changes neither its place nor what it
   // lacks.
+  // Unless it waits for its minimum: a request may be had for less, from a parked instance.
+  if (pool.line && function->minimum > 0) exitLine(*function);
   if (!pool.line) settle(*function);
 }
 
@@ -211,6 +215,10 @@ void Planner::Core::on(const TimerFired&) {}  // every step runs the timers
 
 void Planner::Core::on(const DrainStarted&) {
   draining_ = true;
+  // Nobody's minimum is kept from here on.
+  for (const auto& [name, group] : groups_) {
+    unsettled_.insert(unsettled_.end(), group.members.begin(), group.members.end());
+  }
   for (auto& [id, instance] : instances_) {
     const bool coming = instance.starting() || instance.state == InstanceState::Waking;
     const bool unneeded = coming && instance.function->pool->queue.empty();

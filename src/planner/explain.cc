@@ -72,6 +72,8 @@ std::string_view toString(StopReason reason) {
       return "park failed";
     case StopReason::CardLost:
       return "card lost";
+    case StopReason::MinimumLowered:
+      return "minimum lowered";
     case StopReason::Drain:
       return "shutdown";
   }
@@ -103,6 +105,8 @@ std::string startReason(const Function& function) {
     reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
   }
   if (pool.parkedOrParking() > 0) reason += fmt::format("; {} parked", pool.parkedOrParking());
+  if (pool.queue.empty() && function.minimum > 0)
+    reason = fmt::format("minimum is {}", function.minimum);
   if (pool.shortage == Shortage::None) return reason;
   return fmt::format("{}; waited: {}", reason, waitedText(pool.shortage, function));
 }
@@ -131,6 +135,13 @@ Error deadlineError(const Function& function, const PlannerConfig& config) {
     case Shortage::None:
       break;
   }
+  const Group& group = *function.group;
+  if (group.most && group.alive >= *group.most) {
+    return {ErrorKind::Exhausted,
+            fmt::format("function '{}' is at its concurrency configuration: {} of {} instances",
+                        function.name, group.alive, *group.most),
+            "ResourceExhausted"};
+  }
   if (function.startFailures >= config.startFailuresInRow) {
     return {
         ErrorKind::Unavailable,
@@ -157,6 +168,14 @@ Error turnError(const CardBook& card, const PlannerConfig& config) {
       fmt::format("card {} was busy until the queue deadline: cardTurns is {}, {} instances wait",
                   card.id.value(), config.cardTurns, card.turns.waitingInstances()),
       "ResourceThrottled"};
+}
+
+Error keptOnlyError(const Function& function) {
+  return {ErrorKind::Exhausted,
+          fmt::format("function '{}' has no provisioned instances, and disableOndemand forbids "
+                      "others",
+                      function.name),
+          "ResourceExhausted"};
 }
 
 Error queueFullError(const Function& function, std::size_t limit) {

@@ -25,6 +25,8 @@ Error deadlineError(const Function& function, const PlannerConfig& config);
 std::string turnReason(const Request& request);
 Error turnError(const CardBook& card, const PlannerConfig& config);
 
+// disableOndemand, and nothing is kept.
+Error keptOnlyError(const Function& function);
 Error queueFullError(const Function& function, std::size_t limit);
 
 }  // namespace okibi::planner

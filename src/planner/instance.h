@@ -18,14 +18,17 @@ namespace okibi::planner {
 
 struct CardBook;
 
-// Where an instance stands among those of its function that have room: most loaded first (fill
+// Where an instance stands among those of its function that have room: kept ones first, then most
+// loaded first (fill
 // before start), then most recently idle (so that the others' idle time runs), then lowest id.
 struct RoomKey {
+  bool kept = false;
   int load = 0;
   std::uint64_t idleOrder = 0;
   InstanceId id;
   Instance* instance = nullptr;
   bool operator<(const RoomKey& other) const {
+    if (kept != other.kept) return kept;
     if (load != other.load) return load > other.load;
     if (idleOrder != other.idleOrder) return idleOrder > other.idleOrder;
     return id < other.id;
@@ -53,6 +56,7 @@ struct Instance {
   CardBook* card = nullptr;
   Bytes hostMemory;    // held from Park until it is awake again or gone
   std::string reason;  // why it was started or woken
+  bool kept = false;   // one of its function's minimum
   RequestList inFlight;
   InstanceTurn turn;
   std::optional<StopReason> stopReason;  // why it drains

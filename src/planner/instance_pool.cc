@@ -9,8 +9,9 @@ int InstancePool::shortfall() const {
   return static_cast<int>((queue.size() - coming + perInstance - 1) / perInstance);
 }
 
-bool InstancePool::hasSpare() const {
-  return placing_ > 0 && queue.size() <= slots(starting_ + placing_ - 1);
+bool InstancePool::hasSpare(int minimum) const {
+  if (placing_ == 0 || queue.size() > slots(starting_ + placing_ - 1)) return false;
+  return here() > minimum || newest(InstanceState::Recalled) != nullptr;
 }
 
 bool InstancePool::hasRoom(const Instance& instance) const {
@@ -22,7 +23,8 @@ void InstancePool::updateRoom(Instance& instance) {
   const int load = static_cast<int>(instance.inFlight.size());
   const bool wanted = hasRoom(instance);
   if (instance.room) {
-    if (wanted && instance.room->load == load && instance.room->idleOrder == instance.idleOrder) {
+    if (wanted && instance.room->load == load && instance.room->idleOrder == instance.idleOrder &&
+        instance.room->kept == instance.kept) {
       return;
     }
     instance.roomNode = room_.extract(*instance.room);
@@ -30,7 +32,7 @@ void InstancePool::updateRoom(Instance& instance) {
     instance.room.reset();
   }
   if (!wanted) return;
-  instance.room = RoomKey{load, instance.idleOrder, instance.id, &instance};
+  instance.room = RoomKey{instance.kept, load, instance.idleOrder, instance.id, &instance};
   if (instance.roomNode.empty()) {
     room_.insert(*instance.room);
   } else {

@@ -32,8 +32,11 @@ class InstancePool {
   int starting() const { return starting_; }
   int serving() const { return serving_; }
   int parkedOrParking() const { return parked_ + parking_; }
+  int leaving() const { return leaving_; }
+  // All that are not on their way out: what a minimum counts.
+  int here() const { return placing_ + starting_ + serving_ + parked_ + parking_; }
   int total() const { return placing_ + starting_ + serving_ + parked_ + parking_ + leaving_; }
-  bool empty() const { return queue.empty() && total() == 0; }
+  bool empty() const { return queue.empty() && total() == 0 && !line; }
 
   // Slots of instances that are starting or waking / or will be, as soon as they have what they
   // were promised or are parked: requests within them have one coming.
@@ -41,8 +44,8 @@ class InstancePool {
   std::size_t comingSlots() const { return slots(starting_ + placing_ + parking_); }
   // How many more instances the queue needs: never more than it can fill.
   int shortfall() const;
-  // Whether a placing instance could be withdrawn and the queue still be covered.
-  bool hasSpare() const;
+  // Whether a placing instance could be withdrawn and queue and minimum still be covered.
+  bool hasSpare(int minimum) const;
 
   // The instance the next request goes to; nullptr: none has room.
   Instance* fullestWithRoom() const { return room_.empty() ? nullptr : room_.begin()->instance; }

@@ -75,8 +75,8 @@ void checkQueue(const Function& function, Instant now) {
   OKIBI_CHECK(pool.queue.empty() || !pool.fullestWithRoom(),
               "function {}: {} wait while instance {} has room", function.key.value(),
               pool.queue.size(), pool.fullestWithRoom()->id.value());
-  OKIBI_CHECK(!pool.hasSpare(), "function {} keeps a placing instance it does not need",
-              function.key.value());
+  OKIBI_CHECK(!pool.hasSpare(function.minimum),
+              "function {} keeps a placing instance it does not need", function.key.value());
 }
 
 }  // namespace

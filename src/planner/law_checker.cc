@@ -54,6 +54,39 @@ void LawChecker::hear(const FunctionAdded& event) {
   old->second.queued.clear();
 }
 
+void LawChecker::hear(const FunctionRetired& event) {
+  functions_[event.key].minimum = 0;
+}
+
+void LawChecker::hear(const MinimumChanged& event) {
+  functions_[event.function].minimum = event.minimum;
+}
+
+void LawChecker::hear(const CapChanged& event) {
+  caps_[{event.account, event.name}] = event.most;
+}
+
+// Instances of a function that are not on their way out.
+int LawChecker::staying(FunctionKey function) const {
+  int count = 0;
+  for (const auto& [id, instance] : instances_) {
+    const bool going = instance.phase == Phase::Stopping || instance.draining || instance.willDrain;
+    if (instance.function == function && !going) ++count;
+  }
+  return count;
+}
+
+void LawChecker::checkCap(const FunctionPlan& plan) {
+  const auto cap = caps_.find({plan.account, plan.name});
+  if (cap == caps_.end() || !cap->second) return;
+  int alive = 0;
+  for (const auto& [id, instance] : instances_) {
+    const FunctionPlan& other = functions_[instance.function].plan;
+    if (other.account == plan.account && other.name == plan.name) ++alive;
+  }
+  if (alive >= *cap->second) broken(5, "function {}: {} instances already", plan.name, alive);
+}
+
 void LawChecker::hear(const InvocationArrived& event) {
   requests_[event.invocation] = {event.function, Place::Queued, {}, event.deadline};
   functions_[event.function].queued.emplace(event.invocation, event.deadline);
@@ -213,6 +246,9 @@ void LawChecker::checkStart(const StartInstance& command) {
   if (instances_.contains(command.instance)) {
     broken(2, "instance {} started twice", command.instance.value());
   }
+  checkCap(function.plan);
+  // What is missing of the minimum is started whatever the queue.
+  if (staying(command.function) < function.minimum) return checkSlice(function, command);
   const auto coming = static_cast<std::size_t>(function.starting * function.plan.concurrency);
   if (function.queued.size() <= coming && !command.ahead) {
     broken(4, "instance {} started for nobody", command.instance.value());
@@ -226,6 +262,10 @@ void LawChecker::checkStart(const StartInstance& command) {
       broken(4, "instance {} started while {} is parked", command.instance.value(), id.value());
     }
   }
+  checkSlice(function, command);
+}
+
+void LawChecker::checkSlice(const Function& function, const StartInstance& command) {
   if (function.plan.gpu.has_value() != command.slice.has_value() ||
       (command.slice && command.slice->memory != function.plan.gpu->memory)) {
     broken(1, "instance {} has the wrong slice", command.instance.value());

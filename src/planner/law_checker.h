@@ -56,10 +56,17 @@ class LawChecker {
     FunctionPlan plan;
     std::map<InvocationId, Instant> queued;  // with deadline
     int starting = 0;
+    int minimum = 0;
   };
 
   void hear(const FunctionAdded& event);
+  void hear(const FunctionRetired& event);
+  void hear(const MinimumChanged& event);
+  void hear(const CapChanged& event);
   void hear(const InvocationArrived& event);
+  int staying(FunctionKey function) const;
+  void checkCap(const FunctionPlan& plan);
+  void checkSlice(const Function& function, const StartInstance& command);
   void hear(const InvocationEnded& event);
   void hear(const InvocationCancelled& event);
   void hear(const InstanceReady& event);
@@ -102,6 +109,7 @@ class LawChecker {
   Instant now_{};
   FunctionKey fresh_;  // whose instance became ready or awake in this step
   std::map<FunctionKey, Function> functions_;
+  std::map<std::pair<std::string, std::string>, std::optional<int>> caps_;  // by account and name
   std::map<InvocationId, Request> requests_;
   std::map<InstanceId, Instance> instances_;
   std::map<CardId, Bytes> cards_;

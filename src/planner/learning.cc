@@ -130,6 +130,7 @@ void Planner::Core::cancelStartAhead(Function& function) {
 void Planner::Core::onStartAhead(Function& function) {
   function.habits->startAhead.reset();
   if (function.retired || draining_ || runtimeDown_ || function.startFailures > 0) return;
+  if (function.demand == FunctionPlan::Demand::KeptOnly || function.group->room() <= 0) return;
   if (function.pool && (function.pool->total() > 0 || !function.pool->queue.empty())) return;
   const Account& account = *function.account;
   if (!account.instances.hasFree() || !account.instances.canPromise()) return;

@@ -14,6 +14,7 @@ void change(Allowance& allowance, Claim from, Claim to) {
   };
   count(from, -1);
   count(to, +1);
+  allowance.settleLimit();
 }
 
 // Whether others may hope for what was given back or will be.
@@ -33,6 +34,17 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   instance.state = to;
   instance.since = now_;
   book(instance, from, to);
+  const bool leaves =
+      to == InstanceState::Draining || to == InstanceState::Stopping || to == InstanceState::Gone;
+  if (instance.kept && leaves) {
+    instance.kept = false;
+    --instance.function->kept;
+  }
+  // Whatever took it: what a bounded function wants depends on what it has.
+  const Function& function = *instance.function;
+  const bool bounded = function.minimum > 0 || function.group->most ||
+                       function.demand == FunctionPlan::Demand::KeptOnly;
+  if (bounded && (leaves || from == InstanceState::Parked)) unsettled_.push_back(function.key);
   updateServing(instance);
   updateParked(instance);
   updateLoad(instance);
@@ -130,7 +142,7 @@ void Planner::Core::updateLoad(Instance& instance) {
   if (idle && !instance.accountIdle.linked) {
     instance.idleSince = now_;
     instance.idleOrder = ++lastIdle_;
-    chooseRule(instance);
+    setRule(instance);
     ofAccount.pushBack(instance);
     if (function.shelf) function.shelf->idle.pushBack(instance);
     armIdleTimer(instance);
@@ -186,6 +198,7 @@ void Planner::Core::forget(Instance& instance) {
   move(instance, InstanceState::Gone);
   releaseHostMemory(instance);
   instance.function->pool->instances.erase(instance);
+  countInGroup(*instance.function, -1);
   maybeAsleep_.push_back(instance.function->key);
   instances_.erase(InstanceId(instance.id));
 }
@@ -199,6 +212,7 @@ void Planner::Core::withdraw(Instance& instance) {
 void Planner::Core::startFailed(Function& function, const Error& error) {
   InstancePool& pool = *function.pool;
   ++function.startFailures;
+  delayMinimum(function);
   const std::size_t coming = pool.comingSlots();
   const std::size_t uncovered = pool.queue.size() > coming ? pool.queue.size() - coming : 0;
   std::size_t refused = uncovered;

@@ -18,7 +18,7 @@ bool Planner::Core::makeHostMemory(const Instance& instance) {
   std::vector<Instance*> victims;
   for (const auto& [worth, order, victim] : parkedByWorth_) {
     if (hostHeld_ - coming + size <= config_.hostMemory || worth > instance.worth) break;
-    if (victim == spared_) continue;
+    if (victim == spared_ || victim->kept) continue;
     victims.push_back(victim);
     coming += victim->hostMemory;
   }
@@ -71,6 +71,9 @@ void Planner::Core::recall(Instance& instance, CardBook& card) {
 bool Planner::Core::wakeInstead(Instance& start) {
   Instance* parked = start.function->pool->parked.back();
   if (start.state != InstanceState::Placing || !parked) return false;
+  // A start for the minimum stays one.
+  const InstancePool& pool = *start.function->pool;
+  if (pool.queue.size() <= pool.startingSlots()) return false;
   CardBook& card = *start.card;
   forget(start);
   recall(*parked, card);

@@ -56,12 +56,13 @@ std::optional<Placement> evict(const Function& function, YieldRule readyBefore) 
   const Shelf& shelf = *function.shelf;
   Eviction eviction(function.slice);
   for (Instance* i = shelf.idle.front(); i; i = shelf.idle.next(*i)) {
+    if (i->kept) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
   if (!readyBefore) return std::nullopt;
   for (Instance* i = shelf.serving.front(); i; i = shelf.serving.next(*i)) {
     if (i->readySince > *readyBefore) break;
-    if (i->isIdle() || i->function == &function) continue;
+    if (i->kept || i->isIdle() || i->function == &function) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
   return std::nullopt;
@@ -73,7 +74,7 @@ template <typename List>
 Instance* firstOutside(const List& list, const Function& function,
                        const std::vector<Instance*>& leaving) {
   for (Instance* i = list.front(); i; i = list.next(*i)) {
-    if (i->function == &function && !i->isIdle()) continue;
+    if (i->kept || (i->function == &function && !i->isIdle())) continue;
     if (std::ranges::find(leaving, i) == leaving.end()) return i;
   }
   return nullptr;

@@ -31,6 +31,8 @@ struct FunctionPlan {
   // Frozen this long after its last request ended; nullopt: never frozen.
   std::optional<Duration> freezeAfter = limits::kFreezeAfterIdle;
   AfterAbandon afterAbandon = AfterAbandon::KeepInstance;
+  // KeptOnly: requests are served by the instances of its minimum and start no others.
+  enum class Demand { Starts, KeptOnly } demand = Demand::Starts;
 };
 
 // How long idle instances are kept (planner/keep_alive.h).

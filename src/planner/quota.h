@@ -1,6 +1,7 @@
 #pragma once
 // What an account may hold and holds, and who waits for it.
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -17,6 +18,12 @@ struct Allowance {
   int held = 0;
   int leaving = 0;
   int promised = 0;
+  int granted = 0;  // `limit` comes down to it as what is held and promised goes
+  void grant(int most) {
+    granted = most;
+    settleLimit();
+  }
+  void settleLimit() { limit = std::max({granted, held, held - leaving + promised}); }
   bool hasFree() const { return held < limit; }
   bool canPromise() const { return held - leaving + promised < limit; }
 };

@@ -19,13 +19,17 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
   }
   pullWaiting(function);
   refuseOverdue(function);
-  while (pool.hasSpare()) {
+  settleMinimum(function);
+  makeRoomBelowCap(function);
+  while (pool.hasSpare(function.minimum)) {
+    const bool needed = pool.here() <= function.minimum;
     // The youngest start is withdrawn: the others have waited longer for what they were promised.
     Instance* newest = pool.newest(InstanceState::Placing);
-    withdraw(newest ? *newest : *pool.newest(InstanceState::Recalled));
+    withdraw(newest && !needed ? *newest : *pool.newest(InstanceState::Recalled));
   }
   if (wanted(function) == 0) {
     stopWaiting(function);
+    if (pool.empty()) maybeAsleep_.push_back(function.key);  // it waited for its minimum only
   } else if (!pool.line) {
     joinLine(function, function.shelf ? Shortage::Cards : Shortage::InstanceQuota);
   } else if (pool.place != placeInLine(function, pool.lineShortage)) {
@@ -37,7 +41,13 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
 
 int Planner::Core::wanted(const Function& function) const {
   const InstancePool& pool = *function.pool;
-  const int shortfall = pool.shortfall();
+  // A cap bounds what is made; what is parked is there already.
+  const int room = std::max(0, function.group->room());
+  const int parked = static_cast<int>(pool.parked.size());
+  const bool starts = function.demand == FunctionPlan::Demand::Starts && room > 0;
+  const int forQueue = starts ? pool.shortfall() : std::min(pool.shortfall(), parked);
+  const int shortfall = std::max(std::min(forQueue, parked + std::min(room, forQueue)),
+                                 std::min(missing(function), room));
   if (shortfall == 0 || function.startFailures < config_.startFailuresInRow) return shortfall;
   return pool.placing() + pool.starting() == 0 ? 1 : 0;
 }
@@ -61,8 +71,11 @@ WaitingLine& Planner::Core::lineFor(const Function& function, Shortage shortage)
 WaitingLine::Place Planner::Core::placeInLine(const Function& function, Shortage shortage) const {
   const InstancePool& pool = *function.pool;
   const Request* request = pool.queue.at(pool.comingSlots());
-  OKIBI_CHECK(request, "function {} wants nothing", function.key.value());
-  return {request->arrival, shortage == Shortage::Cards ? function.slice : Bytes()};
+  // What is missing of its minimum may have waited longer than its requests.
+  std::uint64_t arrival = request ? request->arrival : function.ticket;
+  if (function.ticket != 0) arrival = std::min(arrival, function.ticket);
+  OKIBI_CHECK(arrival != 0, "function {} wants nothing", function.key.value());
+  return {arrival, shortage == Shortage::Cards ? function.slice : Bytes()};
 }
 
 void Planner::Core::joinLine(Function& function, Shortage shortage) {
@@ -118,6 +131,7 @@ void Planner::Core::serveLine(WaitingLine& line) {
     InstancePool& pool = *function->pool;
     if (wanted(*function) == 0) {
       stopWaiting(*function);
+      if (pool.empty()) maybeAsleep_.push_back(function->key);
       continue;
     }
     if (const auto place = placeInLine(*function, pool.lineShortage); place != *pool.place) {
@@ -138,6 +152,11 @@ void Planner::Core::serveLine(WaitingLine& line) {
   }
 }
 
+// Who is parked is woken for requests only; the minimum counts it where it is.
+Instance* Planner::Core::toRecall(const Function& function) {
+  return function.pool->shortfall() > 0 ? function.pool->parked.back() : nullptr;
+}
+
 Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   if (runtimeDown_) return Shortage::Runtime;
   std::optional<Placement> placement;
@@ -146,7 +165,7 @@ Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   if (placement) victims = placement->victims;
   if (Shortage s = makeQuota(function, readyBefore, victims); s != Shortage::None) return s;
   if (function.shelf && !placement) return Shortage::Cards;
-  Instance* parked = function.pool->parked.back();
+  Instance* parked = toRecall(function);
   spared_ = parked;
   const bool mayPark = parked || function.account->instances.canPromise();
   for (Instance* victim : victims) {
@@ -184,7 +203,7 @@ Shortage Planner::Core::makeQuota(const Function& function, YieldRule readyBefor
     if (!victim) return Shortage::CardQuota;
     victims.push_back(victim);
   }
-  const bool recalls = !function.pool->parked.empty();
+  const bool recalls = toRecall(function) != nullptr;
   if (!recalls && lacking(account.instances, QuotaKind::AllInstances)) {
     Instance* victim = pickForQuota(function, QuotaKind::AllInstances, readyBefore, victims);
     if (!victim) return Shortage::InstanceQuota;
@@ -205,6 +224,7 @@ void Planner::Core::create(Function& function, CardBook* card, Start why) {
   if (!instance.ahead) noteStart(function);
   function.pool->count(InstanceState::Placing, +1);
   function.pool->instances.pushBack(instance);
+  countInGroup(function, +1);
   ++account.instances.promised;
   account.placing.insert(id);
   if (card) {
@@ -213,6 +233,7 @@ void Planner::Core::create(Function& function, CardBook* card, Start why) {
     ledger_.claim(*card, function.slice, id);
     function.shelf->placing.insert(id);
   }
+  settleMinimum(function);
   tryStart(instance);
 }
 

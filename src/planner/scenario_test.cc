@@ -104,6 +104,8 @@ class Scenario {
         plan.freezeAfter = std::nullopt;
       } else if (word.starts_with("freeze=")) {
         plan.freezeAfter = seconds(value);
+      } else if (word == "kept-only") {
+        plan.demand = FunctionPlan::Demand::KeptOnly;
       } else if (word == "replace-abandoned") {
         plan.afterAbandon = AfterAbandon::ReplaceInstance;
       } else if (word.starts_with("replaces=")) {
@@ -137,6 +139,19 @@ class Scenario {
       return CardAdded{{cards_[name], "SIM", type, Bytes::gib(gib), CardOrigin::Simulated}};
     }
     if (verb == "lose") return CardLost{cards_.at(name)};
+    if (verb == "keep") {
+      int minimum = 0;
+      words >> minimum >> rest;
+      return MinimumChanged{
+          functions_.at(name), minimum,
+          rest == "frozen" ? MinimumChanged::Rest::Frozen : MinimumChanged::Rest::Running};
+    }
+    if (verb == "cap") {
+      std::string most;
+      words >> most;
+      if (most == "none") return CapChanged{"a", name, std::nullopt};
+      return CapChanged{"a", name, std::stoi(most)};
+    }
     if (verb == "retire") return FunctionRetired{functions_.at(name)};
     if (verb == "arrive" || verb == "end" || verb == "cancel") {
       return parseInvocation(verb, InvocationId(std::stoull(name)), words, at);
@@ -799,6 +814,89 @@ TEST(PlannerTable, WhoWaitsForATurnOfAnInstanceThatEndsIsServedElsewhere) {
 }
 
 // Two functions that always have a request waiting share a card by their slices.
+TEST(PlannerTable, MinimumIsKeptServesFirstAndOverflowGoesOnDemand) {
+  check(R"(
+    0    | function f idle=9      |
+    0    | keep f 1               | start i1 (minimum is 1)
+    0.1  | ready i1               |
+    50   | arrive 1 f             | dispatch 1 i1 warm
+    50   | arrive 2 f             | start i2 (the 1 instance is full)
+    50.1 | ready i2               | dispatch 2 i2 cold (the 1 instance is full)
+    51   | end 1                  |
+    51   | end 2                  |
+    52   | timer                  | freeze i2
+    60   | timer                  | thaw i2, stop i2 idle timeout
+    60.1 | gone i2                |
+    99   | arrive 3 f             | dispatch 3 i1 warm
+    99.5 | end 3                  |
+    99.6 | gone i1 crashed        | start i3 (minimum is 1)
+    100  | ready i3               |
+    101  | keep f 0               | stop i3 minimum lowered
+  )");
+}
+
+TEST(PlannerTable, KeptInstancesRestFrozenWhereTheyMay) {
+  check(R"(
+    0    | function f idle=9      |
+    0    | keep f 1 frozen        | start i1 (minimum is 1)
+    0.1  | ready i1               |
+    1.1  | timer                  | freeze i1
+    90   | arrive 1 f             | thaw i1, dispatch 1 i1 thawed
+    90.5 | end 1                  |
+  )");
+}
+
+TEST(PlannerTable, KeptInstancesDoNotMakeRoom) {
+  check(R"(
+    0    | card a T 8                    |
+    0    | function f gpu=T:8 freeze=never |
+    0    | function g gpu=T:8 freeze=never |
+    0    | keep f 1                      | start i1 c1:8 (minimum is 1)
+    0.1  | ready i1                      |
+    1    | arrive 1 g wait=2             |
+    3    | timer                         | refuse 1 ResourceThrottled (all cards of T are full: 8 of 8 GB in use on 1 card)
+  )");
+}
+
+TEST(PlannerTable, KeptOnlyServesFromTheMinimumAndStartsNothing) {
+  check(R"(
+    0    | function f kept-only freeze=never |
+    0    | arrive 1 f   | refuse 1 ResourceExhausted (function 'f' has no provisioned instances, and disableOndemand forbids others)
+    1    | keep f 1     | start i1 (minimum is 1)
+    1.1  | arrive 2 f   |
+    1.2  | ready i1     | dispatch 2 i1 cold (minimum is 1)
+    1.3  | arrive 3 f   |
+    1.4  | end 2        | dispatch 3 i1 warm (the 1 instance is full)
+  )");
+}
+
+TEST(PlannerTable, FailingStartsForTheMinimumAreTriedAgainLater) {
+  check(R"(
+    0    | function f            |
+    0    | keep f 1              | start i1 (minimum is 1)
+    0.1  | failed i1 no          | stop i1 start failed no-hook
+    0.2  | gone i1               |
+    1.1  | timer                 | start i2 (minimum is 1)
+    1.2  | failed i2 no          | stop i2 start failed no-hook
+    1.3  | gone i2               |
+    3.2  | timer                 | start i3 (minimum is 1)
+    3.3  | ready i3              |
+  )");
+}
+
+TEST(PlannerTable, CapCountsAllRevisionsAndSaysSo) {
+  check(R"(
+    0    | function f freeze=never |
+    0    | cap f 1                 |
+    0    | arrive 1 f              | start i1 (no instance)
+    0.1  | ready i1                | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f wait=1       |
+    1.2  | timer                   | refuse 2 ResourceExhausted (function 'f' is at its concurrency configuration: 1 of 1 instances)
+    1.3  | arrive 3 f              |
+    1.4  | cap f none              | start i2 (the 1 instance is full)
+  )");
+}
+
 TEST(PlannerShares, EndlessTrafficIsServedInProportionToTheSlices) {
   PlannerConfig config = oneTurn();
   Planner planner(config);

@@ -14,6 +14,7 @@ enum class TimerKind {
   Deadline,    // of a queued request; id: InvocationId
   Yield,       // a function has waited long for capacity; id: FunctionKey
   StartAhead,  // a request of a function is expected; id: FunctionKey
+  Minimum,     // starts for the minimum failed and may be tried again; id: FunctionKey
   Idle,        // an instance may be due for freeze or release; id: InstanceId
 };
 

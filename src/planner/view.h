@@ -19,6 +19,7 @@ struct InstanceView {
   InstanceState state = InstanceState::Placing;
   Health health = Health::Healthy;
   Instant since;               // of the state
+  bool kept = false;           // one of its function's minimum
   int inFlight = 0;            // requests it works on
   int waitingTurn = 0;         // requests that hold a slot and wait for the card's turn
   std::optional<Slice> slice;  // Placing, Recalled: claimed, not yet held

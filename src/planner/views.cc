@@ -13,6 +13,7 @@ InstanceView viewOf(const Instance& instance) {
       .state = instance.state,
       .health = instance.health,
       .since = instance.since,
+      .kept = instance.kept,
       .inFlight = static_cast<int>(instance.inFlight.size() - instance.turn.waiting.size()),
       .waitingTurn = static_cast<int>(instance.turn.waiting.size()),
       .slice = std::nullopt,

@@ -120,6 +120,7 @@ Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
   if (functions_.erase(ref) == 0) return notThere("function " + ref.name);
   std::erase_if(triggers_, [&](const auto& entry) { return entry.first.first == ref; });
   std::erase_if(resources_, [&](const auto& entry) { return std::get<0>(entry.first) == ref; });
+  std::erase_if(async_, [&](const auto& entry) { return entry.second.first.function == ref; });
   recent_.erase(ref);
   return {};
 }
@@ -135,8 +136,9 @@ Result<void> FakeStateStore::putTrigger(const Trigger& trigger) {
   if (!functions_.contains(trigger.function)) return notThere("function " + trigger.function.name);
   const auto key = std::pair(trigger.function, trigger.name);
   for (const auto& [other, value] : triggers_) {
-    if (value.id == trigger.id && other != key) {
-      return fail(ErrorKind::AlreadyExists, fmt::format("trigger id {} is taken", trigger.id));
+    if ((value.id == trigger.id || value.label == trigger.label) && other != key) {
+      return fail(ErrorKind::AlreadyExists,
+                  fmt::format("trigger id {} or label {} is taken", trigger.id, trigger.label));
     }
   }
   triggers_[key] = trigger;
@@ -171,6 +173,50 @@ Result<void> FakeStateStore::putResource(const StoredResource& resource) {
 Result<void> FakeStateStore::removeResource(const ResourceId& id, std::size_t kind) {
   if (auto ok = mayWrite(); !ok) return ok;
   if (resources_.erase({id.owner, kind, id.name}) == 0) return notThere("resource " + id.name);
+  return {};
+}
+
+Result<std::vector<AsyncEvent>> FakeStateStore::asyncEvents() {
+  std::vector<AsyncEvent> all;
+  for (const auto& [id, entry] : async_) all.push_back(entry.first);
+  std::ranges::sort(all, {},
+                    [](const auto& event) { return std::pair(event.due, event.requestId); });
+  return all;
+}
+
+Result<void> FakeStateStore::putAsyncEvent(const AsyncEvent& event, std::string_view payload) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  if (!functions_.contains(event.function)) return notThere("function " + event.function.name);
+  for (const auto& [id, entry] : async_) {
+    const bool sameTask = !event.taskId.empty() && entry.first.taskId == event.taskId &&
+                          entry.first.function == event.function;
+    if (id == event.requestId || sameTask) {
+      return fail(ErrorKind::AlreadyExists, fmt::format("task {} exists", event.taskId));
+    }
+  }
+  async_.emplace(event.requestId, std::pair(event, std::string(payload)));
+  return {};
+}
+
+Result<void> FakeStateStore::updateAsyncEvent(const AsyncEvent& event) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  const auto found = async_.find(event.requestId);
+  if (found == async_.end()) return notThere("event " + event.requestId);
+  found->second.first = event;
+  return {};
+}
+
+Result<std::string> FakeStateStore::asyncPayload(std::string_view requestId) {
+  const auto found = async_.find(requestId);
+  if (found == async_.end()) return fail(ErrorKind::NotFound, "no such event");
+  return found->second.second;
+}
+
+Result<void> FakeStateStore::removeAsyncEvent(std::string_view requestId) {
+  if (auto ok = mayWrite(); !ok) return ok;
+  const auto found = async_.find(requestId);
+  if (found == async_.end()) return notThere(fmt::format("event {}", requestId));
+  async_.erase(found);
   return {};
 }
 
@@ -228,12 +274,10 @@ Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const Fu
   return found;
 }
 
-Result<std::optional<std::int64_t>> FakeStateStore::quota(std::string_view account,
-                                                          std::string_view name) {
-  const Lock lock(mutex_);
-  const auto found = quotas_.find({std::string(account), std::string(name)});
-  if (found == quotas_.end()) return std::nullopt;
-  return found->second;
+Result<std::vector<StoredQuota>> FakeStateStore::quotas() {
+  std::vector<StoredQuota> all;
+  for (const auto& [key, value] : quotas_) all.push_back({key.first, key.second, value});
+  return all;
 }
 
 Result<void> FakeStateStore::putQuota(std::string_view account, std::string_view name,

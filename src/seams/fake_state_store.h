@@ -28,6 +28,11 @@ class FakeStateStore : public StateStore {
   Result<std::vector<StoredResource>> resources() override;
   Result<void> putResource(const StoredResource& resource) override;
   Result<void> removeResource(const ResourceId& id, std::size_t kind) override;
+  Result<std::vector<AsyncEvent>> asyncEvents() override;
+  Result<void> putAsyncEvent(const AsyncEvent& event, std::string_view payload) override;
+  Result<void> updateAsyncEvent(const AsyncEvent& event) override;
+  Result<std::string> asyncPayload(std::string_view requestId) override;
+  Result<void> removeAsyncEvent(std::string_view requestId) override;
   Result<FoldPosition> foldPosition() override;
   Result<void> fold(const FoldBatch& batch) override;
   Result<std::vector<UsageRow>> usage(std::string_view account, std::chrono::sys_days from,
@@ -35,8 +40,7 @@ class FakeStateStore : public StateStore {
   Result<std::vector<RecentInvocation>> recentInvocations(const FunctionRef& function,
                                                           InvocationFilter filter,
                                                           std::size_t limit) override;
-  Result<std::optional<std::int64_t>> quota(std::string_view account,
-                                            std::string_view name) override;
+  Result<std::vector<StoredQuota>> quotas() override;
   Result<void> putQuota(std::string_view account, std::string_view name,
                         std::int64_t value) override;
   Result<std::optional<std::string>> setting(std::string_view account,
@@ -58,6 +62,7 @@ class FakeStateStore : public StateStore {
   std::map<FunctionRef, Function> functions_;
   std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;
   std::map<std::tuple<FunctionRef, std::size_t, std::string>, Resource> resources_;
+  std::map<std::string, std::pair<AsyncEvent, std::string>, std::less<>> async_;  // by request id
   FoldPosition position_;
   std::map<UsageKey, UsageRow> usage_;
   std::map<FunctionRef, std::vector<RecentInvocation>> recent_;  // oldest first

@@ -36,6 +36,25 @@ struct StoredAccessKey {
   bool operator==(const StoredAccessKey&) const = default;
 };
 
+struct StoredQuota {
+  std::string account, name;
+  std::int64_t value = 0;
+  bool operator==(const StoredQuota&) const = default;
+};
+
+// An asynchronous invocation that was accepted and is not over, less its payload.
+struct AsyncEvent {
+  FunctionRef function;
+  std::string requestId;
+  std::string taskId;  // empty: none; else unique among the function's
+  std::string qualifier;
+  std::string state;  // "Enqueued", "Retrying"
+  WallTime enqueued{}, due{}, expires{};
+  int failures = 0, throttles = 0;  // tries that the function failed / that never reached it
+  int maxRetries = 0;
+  bool operator==(const AsyncEvent&) const = default;
+};
+
 // Where folding the ledger log stands (ledger/ledger_log.h, LogPosition).
 struct FoldPosition {
   std::uint64_t segment = 1, offset = 0;
@@ -101,7 +120,8 @@ class StateStore {
 
   // Triggers
   virtual Result<std::vector<Trigger>> triggers() = 0;  // ordered by account, function, name
-  // Inserts or replaces. NotFound: the function; AlreadyExists: another trigger has this id.
+  // Inserts or replaces. NotFound: the function; AlreadyExists: another has this id or
+  // label.
   virtual Result<void> putTrigger(const Trigger& trigger) = 0;
   virtual Result<void> removeTrigger(const FunctionRef& function, std::string_view name) = 0;
 
@@ -111,6 +131,14 @@ class StateStore {
   virtual Result<void> putResource(const StoredResource& resource) = 0;
   // `kind`: its index in Resource.
   virtual Result<void> removeResource(const ResourceId& id, std::size_t kind) = 0;
+
+  // Asynchronous invocations
+  virtual Result<std::vector<AsyncEvent>> asyncEvents() = 0;  // ordered by due, request id
+  // AlreadyExists: the request id, or the function's task id. NotFound: the function.
+  virtual Result<void> putAsyncEvent(const AsyncEvent& event, std::string_view payload) = 0;
+  virtual Result<void> updateAsyncEvent(const AsyncEvent& event) = 0;  // state, due, counts
+  virtual Result<std::string> asyncPayload(std::string_view requestId) = 0;
+  virtual Result<void> removeAsyncEvent(std::string_view requestId) = 0;
 
   // Usage
   virtual Result<FoldPosition> foldPosition() = 0;
@@ -123,9 +151,8 @@ class StateStore {
                                                                   InvocationFilter filter,
                                                                   std::size_t limit) = 0;
 
-  // Quota by name ("gpuInstances"); nullopt: the platform's default (base/limits.h)
-  virtual Result<std::optional<std::int64_t>> quota(std::string_view account,
-                                                    std::string_view name) = 0;
+  // Quota by name ("gpuCards"); absent: the platform's default (base/limits.h)
+  virtual Result<std::vector<StoredQuota>> quotas() = 0;  // ordered by account, name
   virtual Result<void> putQuota(std::string_view account, std::string_view name,
                                 std::int64_t value) = 0;
 

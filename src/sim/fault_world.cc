@@ -16,7 +16,7 @@ using namespace planner;
 struct Options {
   int cards, functions, accounts, arrivals;
   double startFailure, crash, ailing, cancel, broken, timeout, cardLoss, runtimeLoss, replace,
-      retire, parkFailure, wakeFailure;
+      retire, parkFailure, wakeFailure, keep, cap, keptOnly;
   Duration arrivalGap, serviceMax, startMax, stopMax, deadlineMax;
   PlannerConfig config;
 };
@@ -46,6 +46,9 @@ Options draw(Random& random) {
   o.runtimeLoss = faultChance(random, 0.03);
   o.replace = faultChance(random, 0.1);
   o.retire = faultChance(random, 0.05);
+  o.keep = faultChance(random, 0.3);
+  o.cap = faultChance(random, 0.2);
+  o.keptOnly = faultChance(random, 0.5);
   o.parkFailure = faultChance(random, 0.3);
   o.wakeFailure = faultChance(random, 0.3);
   o.arrivalGap = between(random, 1ms, random.chance(0.4) ? 20s : 2s);
@@ -127,7 +130,9 @@ class World {
   FunctionPlan drawPlan() {
     FunctionPlan plan;
     plan.key = FunctionKey(++lastFunction_);
-    plan.name = fmt::format("f{}", lastFunction_);
+    // Several revisions of one function: a cap counts them together.
+    plan.name = fmt::format("f{}", random_.between(1, 6));
+    if (random_.chance(options_.keptOnly)) plan.demand = FunctionPlan::Demand::KeptOnly;
     plan.account = fmt::format("a{}", random_.between(1, options_.accounts));
     if (random_.chance(0.7)) {
       plan.gpu = GpuConfig{random_.chance(0.8) ? "big" : "small",
@@ -139,6 +144,7 @@ class World {
     if (random_.chance(0.6)) plan.parkAfter = between(random_, 0ns, random_.chance(0.5) ? 1s : 10s);
     if (random_.chance(0.5)) plan.afterAbandon = AfterAbandon::ReplaceInstance;
     keys_.push_back(plan.key);
+    groups_.emplace_back(plan.account, plan.name);
     return plan;
   }
 
@@ -166,6 +172,17 @@ class World {
       step(FunctionAdded{drawPlan(), old});
     } else if (random_.chance(options_.retire)) {
       step(FunctionRetired{old});
+    }
+    if (random_.chance(options_.keep)) {
+      const auto rest =
+          random_.chance(0.5) ? MinimumChanged::Rest::Frozen : MinimumChanged::Rest::Running;
+      step(MinimumChanged{old, static_cast<int>(random_.between(0, 4)), rest});
+      schedule(between(random_, 0s, 60s), MinimumChanged{old});
+    }
+    if (random_.chance(options_.cap)) {
+      const auto& [account, name] = groups_[some];
+      step(CapChanged{account, name, static_cast<int>(random_.between(0, 3))});
+      schedule(between(random_, 0s, 60s), CapChanged{account, name, std::nullopt});
     }
     if (random_.chance(options_.ailing) && !ready_.empty()) {
       const auto index = static_cast<std::size_t>(
@@ -271,6 +288,7 @@ class World {
   std::map<std::pair<Instant, std::uint64_t>, Event> due_;
   std::uint64_t sequence_ = 0, lastInvocation_ = 0, lastFunction_ = 0, lastCard_ = 0;
   std::vector<FunctionKey> keys_;
+  std::vector<std::pair<std::string, std::string>> groups_;  // of each key
   std::vector<Card> cards_;
   std::vector<InstanceId> ready_;
   bool runtimeDown_ = false;

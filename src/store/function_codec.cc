@@ -16,6 +16,10 @@ namespace {
 
 namespace json = boost::json;
 
+// In order of HttpAuth.
+constexpr std::array<std::string_view, 5> kHttpAuths{"anonymous", "function", "bearer", "basic",
+                                                     "jwt"};
+
 // One description of the fields serves both directions: Fields<T>::visit(archive, value) names each
 // member once. The Writer makes an object, the Reader takes one apart and insists that every member
 // is there, of the right type, and that none is left over.
@@ -103,12 +107,97 @@ struct Fields<FunctionSpec> {
 };
 
 template <>
+struct Fields<BearerToken> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& token) {
+    archive("name", token.name);
+    archive("data", token.data);
+    archive("enabled", token.enabled);
+  }
+};
+
+template <>
+struct Fields<BasicUser> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& user) {
+    archive("user", user.user);
+    archive("password", user.password);
+  }
+};
+
+template <>
+struct Fields<RequestPlace> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& place) {
+    archive("kind", place.kind);
+    archive("name", place.name);
+  }
+};
+
+template <>
+struct Fields<TokenPlace> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& token) {
+    archive("place", token.place);
+    archive("prefix", token.prefix);
+  }
+};
+
+template <>
+struct Fields<PassedClaim> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& claim) {
+    archive("place", claim.place);
+    archive("claim", claim.claim);
+  }
+};
+
+template <>
+struct Fields<JwtRule> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& rule) {
+    archive("key", rule.key);
+    archive("lookup", rule.lookup);
+    archive("claims", rule.claims);
+    archive("open", rule.open);
+    archive("closed", rule.closed);
+  }
+};
+
+template <>
+struct Fields<CorsRule> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& rule) {
+    archive("origins", rule.origins);
+    archive("methods", rule.methods);
+    archive("headers", rule.headers);
+    archive("exposed", rule.exposed);
+    archive("credentials", rule.credentials);
+    archive("maxAge", rule.maxAge);
+  }
+};
+
+template <>
+struct Fields<TimerConfig> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& timer) {
+    archive("expression", timer.expression);
+    archive("payload", timer.payload);
+    archive("enabled", timer.enabled);
+  }
+};
+
+template <>
 struct Fields<HttpTriggerConfig> {
   template <typename A, typename T>
   static void visit(A& archive, T& http) {
     archive("auth", http.auth);
     archive("methods", http.methods);
     archive("internetDisabled", http.internetDisabled);
+    archive("bearer", http.bearer);
+    archive("basic", http.basic);
+    archive("jwt", http.jwt);
+    archive("cors", http.cors);
   }
 };
 
@@ -214,6 +303,21 @@ struct Fields<AsyncConfig> {
   }
 };
 
+template <>
+struct Fields<QuotaRequest> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& request) {
+    archive("quota", request.quota);
+    archive("from", request.from);
+    archive("value", request.value);
+    archive("reason", request.reason);
+    archive("note", request.note);
+    archive("status", request.status);
+    archive("created", request.created);
+    archive("decided", request.decided);
+  }
+};
+
 class Writer {
  public:
   template <typename T>
@@ -232,7 +336,7 @@ class Writer {
   static json::value toJson(Bytes value) { return value.count(); }
   static json::value toJson(MilliCpu value) { return value.count; }
   static json::value toJson(HttpAuth value) {
-    return value == HttpAuth::Function ? "function" : "anonymous";
+    return json::string(kHttpAuths.at(static_cast<std::size_t>(value)));
   }
   static json::value toJson(const std::vector<std::string>& values) {
     json::array array;
@@ -349,8 +453,9 @@ class Reader {
   void fromJson(const json::value& from, HttpAuth& value, const std::string& path) {
     std::string text;
     fromJson(from, text, path);
-    if (text != "anonymous" && text != "function") wrong(path, "anonymous or function");
-    value = text == "function" ? HttpAuth::Function : HttpAuth::Anonymous;
+    const auto found = std::ranges::find(kHttpAuths, text);
+    if (found == kHttpAuths.end()) return wrong(path, "kind of authentication");
+    value = static_cast<HttpAuth>(found - kHttpAuths.begin());
   }
   template <typename T>
   void fromJson(const json::value& from, std::vector<T>& values, const std::string& path) {
@@ -442,6 +547,12 @@ Result<HttpTriggerConfig> decodeHttpTrigger(std::string_view text) {
   return decode<HttpTriggerConfig>(text);
 }
 
+std::string encodeTimer(const TimerConfig& config) {
+  return encode(config);
+}
+Result<TimerConfig> decodeTimer(std::string_view text) {
+  return decode<TimerConfig>(text);
+}
 std::string encodeResource(const Resource& resource) {
   return std::visit([](const auto& value) { return encode(value); }, resource);
 }

@@ -18,6 +18,9 @@ Result<FunctionSpec> decodeSpec(std::string_view json);  // Invalid names the fi
 std::string encodeHttpTrigger(const HttpTriggerConfig& config);
 Result<HttpTriggerConfig> decodeHttpTrigger(std::string_view json);
 
+std::string encodeTimer(const TimerConfig& config);
+Result<TimerConfig> decodeTimer(std::string_view json);
+
 std::string encodeResource(const Resource& resource);
 // `kind`: one of kResourceKinds.
 Result<Resource> decodeResource(std::string_view kind, std::string_view json);

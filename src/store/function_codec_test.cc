@@ -35,8 +35,19 @@ TEST(FunctionCodec, EveryKindOfResourceComesBack) {
 }
 
 TEST(FunctionCodec, TriggersComeBack) {
-  for (const auto auth : {HttpAuth::Anonymous, HttpAuth::Function}) {
-    const HttpTriggerConfig config{auth, {"GET", "POST"}, auth == HttpAuth::Function};
+  for (const auto auth : {HttpAuth::Anonymous, HttpAuth::Function, HttpAuth::Bearer,
+                          HttpAuth::Basic, HttpAuth::Jwt}) {
+    HttpTriggerConfig config;
+    config.auth = auth;
+    config.methods = {"GET", "POST"};
+    config.internetDisabled = auth == HttpAuth::Function;
+    config.bearer = {{"n", "d", false}};
+    config.basic = {{"u", "p"}};
+    if (auth == HttpAuth::Jwt) {
+      config.jwt =
+          JwtRule{"{}", {{{"header", "A"}, "B"}}, {{{"query", "q"}, "c"}}, {"/a"}, {"/b*"}};
+      config.cors = CorsRule{{"*"}, {"GET"}, {"x"}, {"y"}, true, Seconds(5)};
+    }
     const auto back = decodeHttpTrigger(encodeHttpTrigger(config));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, config);
@@ -74,7 +85,8 @@ TEST(FunctionCodec, WrongJsonIsRefusedByField) {
   for (const char* text : {"", "[]", "null", "{", "{}"}) {
     EXPECT_EQ(decodeSpec(text).error().kind, ErrorKind::Invalid) << text;
   }
-  EXPECT_FALSE(decodeHttpTrigger(R"({"auth":"jwt","methods":[],"internetDisabled":false})"));
+  EXPECT_FALSE(decodeHttpTrigger(
+      R"({"auth":"magic","methods":[],"internetDisabled":false,"bearer":[],"basic":[],"jwt":null,"cors":null})"));
 }
 
 }  // namespace

@@ -125,7 +125,9 @@ inline std::vector<Resource> randomResources(Random& random) {
           randomMinimum(random),
           ConcurrencyCap{static_cast<int>(random.between(0, 300))},
           AsyncConfig{static_cast<int>(random.between(0, 8)), Seconds(random.between(1, 604'800)),
-                      randomTime(random), randomTime(random)}};
+                      randomTime(random), randomTime(random)},
+          QuotaRequest{text(), random.between(0, 99), random.between(0, 99), text(), text(), text(),
+                       randomTime(random), randomTime(random)}};
 }
 
 }  // namespace okibi::store

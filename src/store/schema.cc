@@ -128,8 +128,41 @@ CREATE TABLE resources (
 ) WITHOUT ROWID;
 )sql";
 
+// A trigger's address begins with a label of its own; before, it was the id. What a trigger can do
+// besides is nothing for those that are there.
+constexpr std::string_view kVersion4 = R"sql(
+ALTER TABLE triggers ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE triggers ADD COLUMN timer TEXT NOT NULL DEFAULT
+  '{"expression":"","payload":"","enabled":false}';
+UPDATE triggers SET label = id, http = json_set(http, '$.bearer', json('[]'), '$.basic', json('[]'),
+  '$.jwt', json('null'), '$.cors', json('null'));
+CREATE UNIQUE INDEX triggers_by_label ON triggers (label);
+)sql";
+
+// Asynchronous invocations that are not over.
+constexpr std::string_view kVersion5 = R"sql(
+CREATE TABLE async_events (
+  request_id  TEXT NOT NULL PRIMARY KEY,
+  account     TEXT NOT NULL,
+  function    TEXT NOT NULL,
+  task_id     TEXT,
+  qualifier   TEXT NOT NULL,
+  state       TEXT NOT NULL,
+  enqueued    INTEGER NOT NULL,
+  due         INTEGER NOT NULL,
+  expires     INTEGER NOT NULL,
+  failures    INTEGER NOT NULL,
+  throttles   INTEGER NOT NULL,
+  max_retries INTEGER NOT NULL,
+  payload     BLOB NOT NULL,
+  FOREIGN KEY (account, function) REFERENCES functions (account, name) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX async_tasks ON async_events (account, function, task_id);
+)sql";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
-                                 Migration{3, kVersion3}};
+                                 Migration{3, kVersion3}, Migration{4, kVersion4},
+                                 Migration{5, kVersion5}};
 
 }  // namespace
 

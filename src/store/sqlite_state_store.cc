@@ -61,6 +61,27 @@ class SqliteStateStore : public seams::StateStore {
     return triggers_.remove(database_, function, name);
   }
 
+  Result<std::vector<seams::AsyncEvent>> asyncEvents() override {
+    const Lock lock(mutex_);
+    return async_.all(database_);
+  }
+  Result<void> putAsyncEvent(const seams::AsyncEvent& event, std::string_view payload) override {
+    const Lock lock(mutex_);
+    return async_.put(database_, event, payload);
+  }
+  Result<void> updateAsyncEvent(const seams::AsyncEvent& event) override {
+    const Lock lock(mutex_);
+    return async_.update(database_, event);
+  }
+  Result<std::string> asyncPayload(std::string_view requestId) override {
+    const Lock lock(mutex_);
+    return async_.payload(database_, requestId);
+  }
+  Result<void> removeAsyncEvent(std::string_view requestId) override {
+    const Lock lock(mutex_);
+    return async_.remove(database_, requestId);
+  }
+
   Result<std::vector<StoredResource>> resources() override {
     const Lock lock(mutex_);
     return resources_.all(database_);
@@ -94,10 +115,9 @@ class SqliteStateStore : public seams::StateStore {
     return usage_.recent(database_, function, filter, limit);
   }
 
-  Result<std::optional<std::int64_t>> quota(std::string_view account,
-                                            std::string_view name) override {
+  Result<std::vector<seams::StoredQuota>> quotas() override {
     const Lock lock(mutex_);
-    return accounts_.quota(database_, account, name);
+    return accounts_.quotas(database_);
   }
   Result<void> putQuota(std::string_view account, std::string_view name,
                         std::int64_t value) override {
@@ -124,6 +144,7 @@ class SqliteStateStore : public seams::StateStore {
   FunctionTable functions_;
   TriggerTable triggers_;
   ResourceTable resources_;
+  AsyncTable async_;
   UsageTable usage_;
 };
 

@@ -36,8 +36,9 @@ bool same(const Function& a, const Function& b) {
 
 bool same(const Trigger& a, const Trigger& b) {
   return a.function == b.function && a.name == b.name && a.id == b.id && a.type == b.type &&
-         a.configText == b.configText && a.http == b.http && a.qualifier == b.qualifier &&
-         a.description == b.description && a.created == b.created && a.modified == b.modified;
+         a.label == b.label && a.timer == b.timer && a.configText == b.configText &&
+         a.http == b.http && a.qualifier == b.qualifier && a.description == b.description &&
+         a.created == b.created && a.modified == b.modified;
 }
 
 const std::chrono::sys_days kDay{std::chrono::year(2026) / 11 / 24};
@@ -69,7 +70,9 @@ Trigger triggerOf(const std::string& function, const std::string& name, const st
   trigger.id = id;
   trigger.type = "http";
   trigger.configText = R"({"authType":"function"})";
-  trigger.http = {HttpAuth::Function, {"GET", "PUT"}, true};
+  trigger.http = {HttpAuth::Function, {"GET", "PUT"}, true, {}, {}, {}, {}};
+  trigger.label = "label-" + id;
+  trigger.timer = {"@every 1m", "p", true};
   trigger.description = "d";
   trigger.created = WallTime(1ms);
   trigger.modified = WallTime(2ms);
@@ -277,14 +280,14 @@ TEST_P(StateStoreTest, AFunctionTakesItsInvocationsWithItAndLeavesItsUsage) {
 
 TEST_P(StateStoreTest, QuotasAndSettings) {
   addAccount();
-  EXPECT_EQ(store_->quota("acc", "gpuInstances").value(), std::nullopt);
+  EXPECT_TRUE(store_->quotas().value().empty());
   ASSERT_TRUE(store_->putQuota("acc", "gpuInstances", 3));
   ASSERT_TRUE(store_->putQuota("acc", "gpuInstances", 4));
   EXPECT_EQ(store_->putQuota("nobody", "gpuInstances", 3).error().kind, ErrorKind::NotFound);
   ASSERT_TRUE(store_->putSetting("", "region", "local"));
   ASSERT_TRUE(store_->putSetting(std::string_view(), "region", "here"));
   reopen();
-  EXPECT_EQ(store_->quota("acc", "gpuInstances").value(), 4);
+  EXPECT_EQ(store_->quotas().value(), (std::vector<StoredQuota>{{"acc", "gpuInstances", 4}}));
   EXPECT_EQ(store_->setting("", "region").value(), "here");
   EXPECT_EQ(store_->setting("acc", "region").value(), std::nullopt);
 }

@@ -97,18 +97,13 @@ Result<void> AccountTable::removeKey(Database& database, std::string_view accoun
   return {};
 }
 
-Result<std::optional<std::int64_t>> AccountTable::quota(Database& database,
-                                                        std::string_view account,
-                                                        std::string_view name) {
-  std::optional<std::int64_t> found;
-  auto queried = quota_.query(
-      database,
-      [&](const Statement& row) -> Result<void> {
-        found = row.integer(0);
-        return {};
-      },
-      account, name);
-  return firstOf(std::move(queried), found);
+Result<std::vector<seams::StoredQuota>> AccountTable::quotas(Database& database) {
+  std::vector<seams::StoredQuota> found;
+  auto queried = quotas_.query(database, [&](const Statement& row) -> Result<void> {
+    found.push_back({row.text(0), row.text(1), row.integer(2)});
+    return {};
+  });
+  return allOf(std::move(queried), std::move(found));
 }
 
 Result<void> AccountTable::putQuota(Database& database, std::string_view account,
@@ -225,6 +220,10 @@ Result<std::vector<Trigger>> TriggerTable::all(Database& database) {
     trigger.description = row.text(8);
     trigger.created = timeAt(row, 9);
     trigger.modified = timeAt(row, 10);
+    trigger.label = row.text(11);
+    auto timer = decodeTimer(row.text(12));
+    if (!timer) return damaged(timer.error(), "trigger " + trigger.name);
+    trigger.timer = std::move(*timer);
     found.push_back(std::move(trigger));
     return {};
   });
@@ -232,10 +231,10 @@ Result<std::vector<Trigger>> TriggerTable::all(Database& database) {
 }
 
 Result<void> TriggerTable::put(Database& database, const Trigger& t) {
-  return named(
-      put_.run(database, t.function.account, t.function.name, t.name, t.id, t.type, t.configText,
-               encodeHttpTrigger(t.http), t.qualifier, t.description, t.created, t.modified),
-      "another trigger with id " + t.id, "function " + t.function.name);
+  return named(put_.run(database, t.function.account, t.function.name, t.name, t.id, t.type,
+                        t.configText, encodeHttpTrigger(t.http), t.qualifier, t.description,
+                        t.created, t.modified, t.label, encodeTimer(t.timer)),
+               "another trigger with this id or label", "function " + t.function.name);
 }
 
 Result<void> TriggerTable::remove(Database& database, const FunctionRef& function,
@@ -273,6 +272,68 @@ Result<void> ResourceTable::remove(Database& database, const ResourceId& id, std
     return ok;
   }
   if (database.changes() == 0) return notThere(word, id.name);
+  return {};
+}
+
+// ---- Asynchronous invocations
+// -----------------------------------------------------------------------
+
+Result<std::vector<seams::AsyncEvent>> AsyncTable::all(Database& database) {
+  std::vector<seams::AsyncEvent> found;
+  auto queried = all_.query(database, [&](const Statement& row) -> Result<void> {
+    seams::AsyncEvent event;
+    event.function = {row.text(0), row.text(1)};
+    event.requestId = row.text(2);
+    event.taskId = row.text(3);
+    event.qualifier = row.text(4);
+    event.state = row.text(5);
+    event.enqueued = timeAt(row, 6);
+    event.due = timeAt(row, 7);
+    event.expires = timeAt(row, 8);
+    event.failures = static_cast<int>(row.integer(9));
+    event.throttles = static_cast<int>(row.integer(10));
+    event.maxRetries = static_cast<int>(row.integer(11));
+    found.push_back(std::move(event));
+    return {};
+  });
+  return allOf(std::move(queried), std::move(found));
+}
+
+Result<void> AsyncTable::put(Database& database, const seams::AsyncEvent& e,
+                             std::string_view payload) {
+  // Events without a task id are not compared: NULLs are distinct.
+  std::optional<std::string> task;
+  if (!e.taskId.empty()) task = e.taskId;
+  return named(put_.run(database, e.function.account, e.function.name, e.requestId, task,
+                        e.qualifier, e.state, e.enqueued, e.due, e.expires, e.failures, e.throttles,
+                        e.maxRetries, Blob{payload}),
+               "task " + e.taskId, "function " + e.function.name);
+}
+
+Result<void> AsyncTable::update(Database& database, const seams::AsyncEvent& e) {
+  auto ok = update_.run(database, e.state, e.due, e.failures, e.throttles, e.requestId);
+  if (!ok) return ok;
+  if (database.changes() == 0) return notThere("event", e.requestId);
+  return {};
+}
+
+Result<std::string> AsyncTable::payload(Database& database, std::string_view requestId) {
+  std::optional<std::string> found;
+  auto queried = payload_.query(
+      database,
+      [&](const Statement& row) -> Result<void> {
+        found = row.text(0);
+        return {};
+      },
+      requestId);
+  if (!queried) return fail(queried.error());
+  if (!found) return fail(ErrorKind::NotFound, fmt::format("event {} does not exist", requestId));
+  return std::move(*found);
+}
+
+Result<void> AsyncTable::remove(Database& database, std::string_view requestId) {
+  if (auto ok = remove_.run(database, requestId); !ok) return ok;
+  if (database.changes() == 0) return notThere("event", requestId);
   return {};
 }
 

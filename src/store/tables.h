@@ -18,8 +18,7 @@ class AccountTable {
   Result<std::vector<seams::StoredAccessKey>> keys(Database& database);
   Result<void> addKey(Database& database, const seams::StoredAccessKey& key);
   Result<void> removeKey(Database& database, std::string_view account, std::string_view id);
-  Result<std::optional<std::int64_t>> quota(Database& database, std::string_view account,
-                                            std::string_view name);
+  Result<std::vector<seams::StoredQuota>> quotas(Database& database);
   Result<void> putQuota(Database& database, std::string_view account, std::string_view name,
                         std::int64_t value);
   Result<std::optional<std::string>> setting(Database& database, std::string_view account,
@@ -33,7 +32,7 @@ class AccountTable {
   Prepared keys_{"SELECT account, id, secret, created FROM access_keys ORDER BY account, id"};
   Prepared addKey_{"INSERT INTO access_keys (account, id, secret, created) VALUES (?, ?, ?, ?)"};
   Prepared removeKey_{"DELETE FROM access_keys WHERE account = ? AND id = ?"};
-  Prepared quota_{"SELECT value FROM quotas WHERE account = ? AND name = ?"};
+  Prepared quotas_{"SELECT account, name, value FROM quotas ORDER BY account, name"};
   Prepared putQuota_{
       "INSERT INTO quotas (account, name, value) VALUES (?, ?, ?) "
       "ON CONFLICT (account, name) DO UPDATE SET value = excluded.value"};
@@ -83,14 +82,16 @@ class TriggerTable {
  private:
   Prepared all_{
       "SELECT account, function, name, id, type, config_text, http, qualifier, description, "
-      "created, modified FROM triggers ORDER BY account, function, name"};
+      "created, modified, label, timer FROM triggers ORDER BY account, function, name"};
   Prepared put_{
       "INSERT INTO triggers (account, function, name, id, type, config_text, http, qualifier, "
-      "description, created, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "description, created, modified, label, timer) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (account, function, name) DO UPDATE SET id = excluded.id, "
       "type = excluded.type, config_text = excluded.config_text, http = excluded.http, "
       "qualifier = excluded.qualifier, description = excluded.description, "
-      "created = excluded.created, modified = excluded.modified"};
+      "created = excluded.created, modified = excluded.modified, label = excluded.label, "
+      "timer = excluded.timer"};
   Prepared remove_{"DELETE FROM triggers WHERE account = ? AND function = ? AND name = ?"};
 };
 
@@ -109,6 +110,29 @@ class ResourceTable {
       "ON CONFLICT (account, function, kind, name) DO UPDATE SET body = excluded.body"};
   Prepared remove_{
       "DELETE FROM resources WHERE account = ? AND function = ? AND kind = ? AND name = ?"};
+};
+
+class AsyncTable {
+ public:
+  Result<std::vector<seams::AsyncEvent>> all(Database& database);
+  Result<void> put(Database& database, const seams::AsyncEvent& event, std::string_view payload);
+  Result<void> update(Database& database, const seams::AsyncEvent& event);
+  Result<std::string> payload(Database& database, std::string_view requestId);
+  Result<void> remove(Database& database, std::string_view requestId);
+
+ private:
+  Prepared all_{
+      "SELECT account, function, request_id, task_id, qualifier, state, enqueued, due, expires, "
+      "failures, throttles, max_retries FROM async_events ORDER BY due, request_id"};
+  Prepared put_{
+      "INSERT INTO async_events (account, function, request_id, task_id, qualifier, state, "
+      "enqueued, due, expires, failures, throttles, max_retries, payload) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
+  Prepared update_{
+      "UPDATE async_events SET state = ?, due = ?, failures = ?, throttles = ? "
+      "WHERE request_id = ?"};
+  Prepared payload_{"SELECT payload FROM async_events WHERE request_id = ?"};
+  Prepared remove_{"DELETE FROM async_events WHERE request_id = ?"};
 };
 
 class UsageTable {

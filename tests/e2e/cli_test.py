@@ -103,7 +103,8 @@ class Deploying(Cli):
         self.assertIn("life: Active", shown)
         url = re.search(r"trigger web (http://\S+)", shown)[1]
         self.assertIn(f":{daemon.port}/", url)
-        answer = daemon.request("GET", url.split(str(daemon.port), 1)[1] + "status?code=200")
+        host = url.split("/")[2]
+        answer = daemon.request("GET", "/status?code=200", headers={"Host": host})
         self.assertEqual(answer.status, 200)
 
         listed = self.ok("ls").splitlines()

@@ -140,7 +140,8 @@ class Daemon:
         made = self.request("POST", f"{API}/functions/{name}/triggers",
                             {"triggerName": "http", "triggerType": "http", "triggerConfig": config})
         assert made.status == 200, made.text
-        return "/trigger/" + made.json["triggerId"]
+        label = made.json["httpTrigger"]["urlInternet"].split("//")[1].split(".")[0]
+        return "/proxy/" + label
 
     def invoke(self, name, body=b"x", headers=None, timeout=180):
         return self.request("POST", f"{API}/functions/{name}/invocations", body, headers, timeout)

@@ -63,10 +63,10 @@ async function remove(name) {
   }
 }
 
-async function invoke(name, text, { qualifier, headers = {} } = {}) {
+async function invoke(name, text, { qualifier, headers = {}, as = client } = {}) {
   const request = new fc.InvokeFunctionRequest({ body: Readable.from([Buffer.from(text)]), qualifier });
-  const reply = await client.invokeFunctionWithOptions(name, request,
-    new fc.InvokeFunctionHeaders(headers), new RuntimeOptions({}));
+  const reply = await as.invokeFunctionWithOptions(name, request,
+    new fc.InvokeFunctionHeaders(headers), new RuntimeOptions({ connectTimeout: 60000, readTimeout: 60000 }));
   return { status: reply.statusCode, headers: reply.headers, text: await read(reply.body) };
 }
 
@@ -88,7 +88,7 @@ function fetchRaw(method, url, { headers = {}, body, host } = {}) {
 async function okibi(method, pathname, { query = {}, body, as = client } = {}) {
   const params = new core.$OpenApiUtil.Params({ action: 'Okibi', version: '2023-03-30', protocol: 'HTTP',
     pathname: `/okibi/v1/${pathname}`, method, authType: 'AK', style: 'ROA', reqBodyType: 'json',
-    bodyType: 'json' });
+    bodyType: method === 'DELETE' ? 'none' : 'json' });
   const request = new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} });
   return (await as.callApi(params, request, new RuntimeOptions({}))).body;
 }

@@ -1,7 +1,7 @@
 'use strict';
 // InvokeFunction, and who may call it.
 const test = require('node:test');
-const { assert, client, clientWith, deploy, failsWith, fc, invoke, remove } = require('./client');
+const { assert, client, clientWith, deploy, failsWith, fc, invoke, okibi, remove, waitFor } = require('./client');
 
 const name = 'sdk-echo';
 test.before(() => deploy(name, { gpuConfig: new fc.GPUConfig({ gpuType: 'fc.gpu.tesla.1',
@@ -43,4 +43,35 @@ test('disabled, nobody calls it; enabled, everybody does', async () => {
   assert.equal((await client.enableFunctionInvocation(name)).body.success, true);
   assert.equal((await invoke(name, 'again')).text, 'again');
   await failsWith(client.enableFunctionInvocation('none'), 'FunctionNotFound', 404);
+});
+
+test('asynchronous: 202, and it runs', async () => {
+  const calls = async () => (await okibi('GET', 'usage', { query: { functionName: name } })).functions[0].calls;
+  const before = await calls();
+  const reply = await invoke(name, 'later', { headers: { xFcInvocationType: 'Async', xFcAsyncTaskId: 'task-1' } });
+  assert.equal(reply.status, 202);
+  assert.equal(reply.text, '');
+  assert.equal(reply.headers['x-fc-async-task-id'], 'task-1');
+  await waitFor(async () => (await calls()) > before, 'it ran');
+  await failsWith(invoke(name, 'x', { headers: { xFcInvocationType: 'Async', xFcAsyncTaskId: '1x' } }),
+    'InvalidArgument', 400, /x-fc-async-task-id/);
+  await failsWith(invoke(name, 'x'.repeat(128 * 1024 + 1), { headers: { xFcInvocationType: 'Async' } }),
+    'EntityTooLarge', 400);
+  await failsWith(invoke('none', 'x', { headers: { xFcInvocationType: 'Async' } }), 'FunctionNotFound', 404);
+  await failsWith(invoke(name, 'x', { headers: { xFcInvocationType: 'Later' } }), 'InvalidArgument', 400,
+    /neither Sync nor Async/);
+});
+
+test('a timer trigger calls with its event', async () => {
+  const input = (config) => new fc.CreateTriggerRequest({ body: new fc.CreateTriggerInput({
+    triggerName: 'timer', triggerType: 'timer', triggerConfig: JSON.stringify(config) }) });
+  await failsWith(client.createTrigger(name, input({ cronExpression: 'often', enable: true })),
+    'InvalidArgument', 400, /cronExpression/);
+  const made = await client.createTrigger(name, input({ cronExpression: '@every 1s', enable: true, payload: 'p' }));
+  assert.equal(made.body.triggerType, 'timer');
+  assert.equal(made.body.httpTrigger, undefined);
+  const listed = async () => (await okibi('GET', 'invocations', { query: { functionName: name, limit: 1000 } })).invocations.length;
+  const before = await listed();
+  await waitFor(async () => (await listed()) >= before + 2, 'it was called twice');
+  await client.deleteTrigger(name, 'timer');
 });

@@ -32,7 +32,7 @@ for _ in $(seq 600); do
   sleep 0.1
 done
 grep -q 'listening on' "$work/out" || { echo "the daemon did not listen within 60 s"; cat "$work/err"; exit 1; }
-export OKIBI_IMAGE
+export OKIBI_IMAGE OKIBI_OPENAPI=$root/docs/openapi.json
 OKIBI_ENDPOINT=$(sed -n 's/^listening on *//p' "$work/out")
 OKIBI_KEY_ID=$(sed -n 's/.*Access key ID: *//p' "$work/out")
 OKIBI_KEY_SECRET=$(sed -n 's/.*Access key secret: *//p' "$work/out")

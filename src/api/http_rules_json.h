@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Who may call an HTTP trigger, and from which origins: authType with authConfig, corsConfig (fact
+// sheet 1.5, 3.7). Complains by path. Inside api only.
+
+#include <optional>
+
+#include "api/json_reader.h"
+#include "model/trigger.h"
+
+namespace okibi::api {
+
+void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& out);
+void readCors(const Reader& in, std::optional<CorsRule>& out);
+
+}  // namespace okibi::api

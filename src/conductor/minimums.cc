@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instances that are kept, caps and quotas: from what is configured to what the planner is told.
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "conductor/clock.h"
+#include "conductor/conductor.h"
+
+namespace okibi::conductor {
+namespace {
+
+using Rest = planner::MinimumChanged::Rest;
+
+// Ready, or resting and quick to come back.
+bool isThere(planner::InstanceState state) {
+  using planner::InstanceState;
+  switch (state) {
+    case InstanceState::Ready:
+    case InstanceState::Frozen:
+    case InstanceState::Parking:
+    case InstanceState::Parked:
+    case InstanceState::Recalled:
+    case InstanceState::Waking:
+      return true;
+    case InstanceState::Placing:
+    case InstanceState::Starting:
+    case InstanceState::Initializing:
+    case InstanceState::Draining:
+    case InstanceState::Stopping:
+    case InstanceState::Gone:
+      return false;
+  }
+  return false;
+}
+
+Rest restOf(const MinimumConfig& config, const FunctionSpec& spec) {
+  const bool running = config.alwaysCpu && (config.alwaysGpu || !spec.gpu);
+  return running ? Rest::Running : Rest::Frozen;
+}
+
+}  // namespace
+
+std::vector<std::pair<FunctionKey, std::int64_t>> Conductor::keysOf(const ResourceId& id) const {
+  std::map<std::string, std::int64_t> shares;
+  if (const Alias* alias = catalog_.resources().find<Alias>(id.owner, id.name)) {
+    std::int64_t left = TrafficSplit::kWhole;
+    for (const auto& [version, weight] : alias->additional) {
+      shares[version] = weight;
+      left -= weight;
+    }
+    shares[alias->versionId] = left;
+  } else {
+    shares[id.name] = TrafficSplit::kWhole;
+  }
+  std::vector<std::pair<FunctionKey, std::int64_t>> keys;
+  for (const auto& [version, share] : shares) {
+    const auto found = current_.find({id.owner, version});
+    if (found != current_.end()) keys.emplace_back(found->second, share);
+  }
+  return keys;
+}
+
+MinimumLoad Conductor::loadOf(const ResourceId& id) const {
+  const auto keys = keysOf(id);
+  MinimumLoad load;
+  int slots = 0, used = 0;
+  for (const planner::InstanceView& view : planner_.instances()) {
+    const auto of = std::ranges::find(keys, view.function, &decltype(keys)::value_type::first);
+    if (!view.kept || !isThere(view.state) || of == keys.end()) continue;
+    ++load.current;
+    slots += revisions_.at(view.function)->spec.concurrency;
+    used += view.inFlight + view.waitingTurn;
+  }
+  if (slots > 0) load.utilization = static_cast<double>(used) / slots;
+  return load;
+}
+
+MinimumStatus Conductor::minimumStatus(const FunctionRef& ref, const std::string& qualifier) const {
+  const ResourceId id{ref, qualifier};
+  MinimumStatus status;
+  // What was asked for once says nothing after it was taken back.
+  if (catalog_.resources().find<MinimumConfig>(ref, qualifier) == nullptr) return status;
+  status.target = targets_.last(id);
+  status.current = loadOf(id).current;
+  if (status.current >= status.target) return status;
+  for (const auto& [key, share] : keysOf(id)) {
+    const auto failed = startErrors_.find(key);
+    if (failed != startErrors_.end()) status.error = failed->second;
+    const auto view = planner_.function(key);
+    if (status.error.empty() && view) status.error = view->waitingFor;
+  }
+  return status;
+}
+
+void Conductor::applyMinimums() {
+  std::map<FunctionKey, planner::MinimumChanged> wanted;
+  const WallTime now = wallNow();
+  for (const auto& [id, config] : catalog_.resources().all<MinimumConfig>()) {
+    const int target = targets_.target(id, *config, loadOf(id), now);
+    for (const auto& [key, share] : keysOf(id)) {
+      // Rounded up: a version that gets requests has an instance for them.
+      const double part = static_cast<double>(target) * static_cast<double>(share) /
+                          static_cast<double>(TrafficSplit::kWhole);
+      planner::MinimumChanged& change = wanted[key];
+      change.function = key;
+      change.minimum += static_cast<int>(std::ceil(part - 1e-9));
+      change.rest = restOf(*config, revisions_.at(key)->spec);
+    }
+  }
+  for (const auto& [key, kept] : kept_) {
+    if (revisions_.contains(key)) wanted.try_emplace(key, planner::MinimumChanged{key});
+  }
+  std::map<FunctionKey, Kept> applied;
+  for (const auto& [key, change] : wanted) {
+    const Kept kept{change.minimum, change.rest};
+    const auto before = kept_.find(key);
+    if (before == kept_.end() ? change.minimum > 0 : before->second != kept) step(change);
+    if (change.minimum > 0) applied[key] = kept;
+  }
+  kept_ = std::move(applied);
+  meterKept();
+}
+
+// A kept instance that idles running is active from its start to its end (fact sheet 5.2).
+void Conductor::meterKept() {
+  for (const planner::InstanceView& view : planner_.instances()) {
+    const auto found = instances_.find(view.id);
+    if (found == instances_.end()) continue;
+    Instance& instance = *found->second;
+    const auto kept = kept_.find(view.function);
+    const bool active = view.kept && instance.phase == InstancePhase::Serving &&
+                        kept != kept_.end() && kept->second.rest == Rest::Running;
+    if (active && !instance.keeping.valid()) {
+      instance.keeping = accounting_.begin(instance.name, ledger::UseKind::Hook, momentNow(loop_));
+    } else if (!active && instance.keeping.valid()) {
+      accounting_.endHook(std::exchange(instance.keeping, {}), momentNow(loop_));
+    }
+  }
+}
+
+Quotas Conductor::quotas(const std::string& account) const {
+  return {
+      static_cast<int>(catalog_.quota(account, kCardQuota).value_or(settings_.planner.cardQuota)),
+      static_cast<int>(
+          catalog_.quota(account, kInstanceQuota).value_or(settings_.planner.instanceQuota))};
+}
+
+void Conductor::applyQuota(const std::string& account) {
+  const Quotas now = quotas(account);
+  step(planner::QuotaChanged{account, now.cards, now.instances});
+}
+
+void Conductor::applyCap(const FunctionRef& ref) {
+  const auto* cap = catalog_.resources().find<ConcurrencyCap>(ref);
+  std::optional<int> most;
+  if (cap != nullptr) most = cap->reserved;
+  step(planner::CapChanged{ref.account, ref.name, most});
+}
+
+}  // namespace okibi::conductor

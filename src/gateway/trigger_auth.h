@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Who may call an HTTP trigger (fact sheet 3.7): anonymous, function (a signature of one of the
+// owner's keys), bearer, basic, jwt. Pure. Messages are Function Compute's.
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/verifier.h"
+#include "model/trigger.h"
+#include "net/http.h"
+
+namespace okibi::gateway {
+
+// What the container is told of the caller: claims of its token.
+struct PassedOn {
+  std::vector<std::pair<std::string, std::string>> headers, query;
+};
+
+// `path`: what the container sees, without query. Denied, or Invalid for a missing header.
+Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestHead& head,
+                                     std::string_view path, const auth::Verifier& verifier,
+                                     WallTime now);
+
+// Puts the claims into the head and the target that go to the container.
+void passOn(const PassedOn& claims, net::RequestHead& head, std::string& target);
+
+auth::RequestHead signedHead(const net::RequestHead& head);
+
+}  // namespace okibi::gateway
