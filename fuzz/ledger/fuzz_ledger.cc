@@ -24,8 +24,8 @@ void require(bool condition) {
 void asPayload(std::string_view bytes) {
   const auto record = decodePayload(bytes);
   if (!record) return;
-  // Texts longer than the limit are read and would be cut when written; an older version is read and
-  // the newest is written.
+  // Texts longer than the limit are read and would be cut when written; an older version is read
+  // and the newest is written.
   const std::string again = encodePayload(*record);
   if (again.size() == bytes.size() && again[0] == bytes[0]) require(again == bytes);
   const auto twice = decodePayload(again);

@@ -61,6 +61,7 @@ std::span<const Key> keys() {
       {"queueDeadlineSeconds",
        [](Config& c, const YAML::Node& n) { c.queueDeadline = Seconds(n.as<std::int64_t>()); }},
       {"cardTurns", [](Config& c, const YAML::Node& n) { c.cardTurns = n.as<int>(); }},
+      {"keepAlive", [](Config& c, const YAML::Node& n) { c.keepAlive = n.as<std::string>(); }},
       {"drainSeconds",
        [](Config& c, const YAML::Node& n) { c.drainDeadline = Seconds(n.as<std::int64_t>()); }},
       {"logLevel", [](Config& c, const YAML::Node& n) { c.logLevel = n.as<std::string>(); }},
@@ -147,6 +148,10 @@ Result<void> validate(const Config& config) {
   if (config.queueDeadline < Seconds(1) || config.queueDeadline > Seconds(3600)) {
     return fail(ErrorKind::Invalid, fmt::format("queueDeadlineSeconds: {} is not in 1–3600",
                                                 config.queueDeadline.count()));
+  }
+  if (config.keepAlive != "fixed" && config.keepAlive != "learned") {
+    return fail(ErrorKind::Invalid,
+                fmt::format("keepAlive: '{}' is not one of fixed, learned", config.keepAlive));
   }
   if (config.cardTurns < 0 || config.cardTurns > kCardTurnsMax) {
     return fail(ErrorKind::Invalid,

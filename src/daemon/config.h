@@ -39,6 +39,9 @@ struct Config {
   // cardTurns: instances that compute on one card at once, each in proportion to its slice; 0: all,
   // as the driver shares the card
   int cardTurns = 0;
+  // keepAlive: "fixed": an idle instance is released after its function's idleTimeout; "learned":
+  // by what arrivals were like, sooner or later, at no more idle time in sum (docs/decisions/0005)
+  std::string keepAlive = "fixed";
   Seconds drainDeadline{30};                      // drainSeconds: 0–86400
   Seconds startTimeout = limits::kListenTimeout;  // startTimeoutSeconds: 1–3600, until it listens
   // images.layoutRoots: folders below which functions may name OCI layouts; empty: imported ones

@@ -48,6 +48,10 @@ TEST(Config, BadValuesAreNamed) {
   EXPECT_FALSE(applyYaml(config, "queueDeadlineSeconds: soon\n"));
   EXPECT_FALSE(applyYaml(config, "- a\n"));
   EXPECT_FALSE(applyYaml(config, "listen: [\n"));
+  ASSERT_TRUE(applyYaml(config, "keepAlive: forever\n"));
+  EXPECT_EQ(validate(config).error().message, "keepAlive: 'forever' is not one of fixed, learned");
+  ASSERT_TRUE(applyYaml(config, "keepAlive: learned\n"));
+  EXPECT_TRUE(validate(config));
   ASSERT_TRUE(applyYaml(config, "cardTurns: 65\n"));
   EXPECT_EQ(validate(config).error().message, "cardTurns: 65 is not in 0–64");
   config.cardTurns = 1;

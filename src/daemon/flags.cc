@@ -12,6 +12,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
       runtime;
   std::optional<std::int64_t> queue, drain, start;
   std::optional<int> cardTurns;
+  std::string keepAlive;
   std::vector<std::string> layoutRoots;
   bool noAuth = false;
   app.add_option("--config", file, "configuration file (YAML); flags override it");
@@ -25,6 +26,9 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--public-domain", domain,
                  "domain of HTTP triggers: {label}.{region}.DOMAIN (default okibi.localhost)");
   app.add_option("--queue-deadline-seconds", queue, "longest wait for capacity (default 60)");
+  app.add_option(
+      "--keep-alive", keepAlive,
+      "fixed (default): idleTimeout as it is; learned: as much idle time, where it helps");
   app.add_option("--card-turns", cardTurns,
                  "instances that compute on one card at once, by their slices (default 0: all)");
   app.add_option("--drain-seconds", drain, "longest wait for requests at shutdown (default 30)");
@@ -56,6 +60,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (start) config.startTimeout = Seconds(*start);
   if (!layoutRoots.empty()) config.layoutRoots.assign(layoutRoots.begin(), layoutRoots.end());
   if (drain) config.drainDeadline = Seconds(*drain);
+  if (!keepAlive.empty()) config.keepAlive = keepAlive;
   if (cardTurns) config.cardTurns = *cardTurns;
   if (!level.empty()) config.logLevel = level;
   if (!runtime.empty()) config.runtime = runtime;

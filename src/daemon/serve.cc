@@ -82,6 +82,7 @@ conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& 
   settings.listenTimeout = config.startTimeout;
   settings.layoutRoots = config.layoutRoots;
   settings.planner.cardTurns = config.cardTurns;
+  if (config.keepAlive == "learned") settings.planner.keepAlive = planner::KeepAlivePolicy::Learned;
   for (const seams::CardFacts& facts : inventory.describe().cards) {
     settings.cards.push_back(facts.card);
   }
