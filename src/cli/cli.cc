@@ -112,6 +112,10 @@ void addWatchCommands(App& app, CommandLine& l) {
   add(app, l, "usage", "Calls, GPU time and cost, beside an always-on card", [&l](Context& c) {
     return showUsage(c, l.name);
   })->add_option("name", l.name, "Only this function");
+  add(app, l, "explain", "Why a call was cold, warm or refused, and what it cost",
+      [&l](Context& c) { return explain(c, l.name); })
+      ->add_option("request-id", l.name, "Of the answer: X-Fc-Request-Id")
+      ->required();
   add(app, l, "coldstarts", "Recent cold starts, phase by phase", [&l](Context& c) {
     return showColdStarts(c, l.name);
   })->add_option("name", l.name, "Only this function");

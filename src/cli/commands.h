@@ -58,6 +58,8 @@ Outcome<void> showLogs(Context& context, const LogsOptions& options);
 Outcome<void> showInstances(Context& context);
 Outcome<void> showCards(Context& context);
 Outcome<void> showUsage(Context& context, const std::string& name);
+// Why a call was cold, warm or refused, and what it cost.
+Outcome<void> explain(Context& context, const std::string& requestId);
 Outcome<void> showColdStarts(Context& context, const std::string& name);
 
 struct PullOptions {

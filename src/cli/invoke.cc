@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/files.h"
-#include "cli/numbers.h"
+#include "cli/record_text.h"
 
 namespace okibi::cli {
 
@@ -28,33 +28,6 @@ Result<std::string> readBody(const InvokeOptions& options) {
   return std::string();
 }
 
-std::string phasesText(const Json& phases) {
-  std::string out;
-  for (std::string_view name : {"schedule", "image", "sandbox", "app", "init"}) {
-    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name,
-                       formatMilliseconds(number(phases, std::string(name) + "Ms")));
-  }
-  return out;
-}
-
-std::string startText(const Json& record) {
-  std::string reason = text(record, "reason");
-  std::string kind = isTrue(record, "cold")     ? "cold start"
-                     : isTrue(record, "thawed") ? "warm (thawed)"
-                                                : "warm";
-  return reason.empty() ? kind : kind + ": " + reason;
-}
-
-void describeRecord(const Json& record) {
-  note("start        " + startText(record));
-  if (isTrue(record, "cold")) note("phases       " + phasesText(member(record, "phases")));
-  note(fmt::format("duration     {} in the function, {} in all",
-                   formatMilliseconds(number(record, "requestMs")),
-                   formatMilliseconds(number(record, "totalMs"))));
-  note("GPU billed   " + formatMilliseconds(number(record, "gpuBilledMs")));
-  note("cost         " + formatMoney(number(record, "cost"), text(record, "currency")));
-}
-
 Json findRecord(Context& context, const std::string& name, const std::string& requestId) {
   if (requestId.empty()) return Json();
   Outcome<Json> answer =
@@ -69,7 +42,7 @@ void describeAnswer(const ApiAnswer& answer, const Json& record) {
   note("request id   " + answer.header("x-fc-request-id"));
   note("instance     " + answer.header("x-fc-instance-id"));
   if (!record.is_null()) {
-    describeRecord(record);
+    for (const std::string& line : recordLines(record)) note(line);
   } else if (std::string timing = answer.header("server-timing"); !timing.empty()) {
     note("timing       " + timing);
   }

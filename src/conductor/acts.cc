@@ -37,6 +37,7 @@ void Conductor::Acts::operator()(planner::Refuse command) const {
   OKIBI_CHECK(!kept.empty(), "refusal of unknown invocation {}", command.invocation.value());
   Invocation& invocation = *kept.mapped();
   invocation.stage = InvocationStage::Over;
+  invocation.reason = command.error.message;
   invocation.admitted.set(fail(std::move(command.error)));
 }
 

@@ -135,6 +135,10 @@ class Calls(unittest.TestCase):
         late = daemon.request("GET", trigger + "/")
         self.assertEqual((late.status, late.json["Code"]), (429, "ResourceExhausted"))
         self.assertIn("30 of 30", late.json["Message"])
+        asked = f"/okibi/v1/invocations?requestId={late.headers['X-Fc-Request-Id']}"
+        told = daemon.request("GET", asked).json["invocations"][0]
+        self.assertTrue(told["refused"])
+        self.assertIn("30 of 30", told["reason"])
         self.assertEqual([c.end().status for c in calls], [200] * 30)
         self.assertEqual(daemon.usage("burst")["calls"], 30)
         daemon.request("DELETE", f"{API}/functions/burst")

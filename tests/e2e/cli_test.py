@@ -269,6 +269,14 @@ class Watching(Cli):
         self.assertEqual(sum(g["calls"] for g in shown["byConcurrency"]), shown["recentCalls"])
         self.fails(FAILED, "coldstarts", "nobody", saying=["FunctionNotFound"])
 
+    def test_explain(self):
+        cold = self.json("coldstarts", "seen")["invocations"][0]
+        text = self.ok("explain", cold["requestId"])
+        for word in ("function     seen", "cold start: no instance", "phases       schedule", "cost  "):
+            self.assertIn(word, text)
+        self.assertEqual(self.json("explain", cold["requestId"]), cold)
+        self.fails(FAILED, "explain", "1-none", saying=["'1-none'", "1,000"])
+
 
 class Estimating(Cli):
     """Before deploying, without a daemon."""
