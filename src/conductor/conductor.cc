@@ -8,6 +8,12 @@
 #include "conductor/clock.h"
 
 namespace okibi::conductor {
+namespace {
+
+// For what is cut off at the end of a drain to be gone.
+constexpr Duration kCutOff = std::chrono::seconds(2);
+
+}  // namespace
 
 Conductor::Conductor(net::Loop& loop, Settings settings, Catalog& catalog, Accounting& accounting,
                      seams::ImageStore& images, seams::InstanceRuntime& runtime)
@@ -44,10 +50,22 @@ net::Task<void> Conductor::tick() {
   }
 }
 
-net::Task<void> Conductor::drain(Instant deadline) {
-  step(planner::DrainStarted{});
+net::Task<void> Conductor::restUntil(Instant deadline) {
   while (!planner_.atRest() && loop_.now() < deadline) {
     co_await loop_.sleep(std::chrono::milliseconds(10));
+  }
+}
+
+net::Task<void> Conductor::drain(Instant deadline) {
+  step(planner::DrainStarted{});
+  co_await restUntil(deadline);
+  if (!planner_.atRest()) {
+    // What still runs or waits is cut off, so that it is on the ledger and nobody refers to this
+    // conductor any more.
+    const Error cut{ErrorKind::Unavailable, "okibi is shutting down", {}};
+    while (!current_.empty()) close(Target(current_.begin()->first), cut);
+    for (const auto& [id, instance] : instances_) loop_.spawn(runtime_.stop(id, Duration::zero()));
+    co_await restUntil(loop_.now() + kCutOff);
   }
   if (auto flushed = co_await accounting_.flush(); !flushed) {
     log::error("ledger write failed", "error=\"{}\"", flushed.error().message);

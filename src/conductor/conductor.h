@@ -177,6 +177,7 @@ class Conductor : private seams::InstanceListener {
   struct Acts;  // executes planner commands (conductor/acts.cc)
   friend struct Acts;
 
+  net::Task<void> restUntil(Instant deadline);
   // World → planner. Events raised while commands are executed wait their turn.
   void step(planner::Event event);
 

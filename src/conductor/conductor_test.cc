@@ -667,6 +667,35 @@ TEST(Drain, RefusesNewCallsFinishesOldOnesAndStopsEverything) {
   });
 }
 
+TEST(Drain, CutsOffAtItsDeadlineWhatRunsAndWhatWaits) {
+  World world([](Settings& settings) { settings.planner.instanceQuota = 1; });
+  world.runtime.script.app = works(*world.loop, 1h);
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    co_await world.deploy("g");
+    auto drain = [](World& w) -> net::Task<void> {
+      co_await w.loop->sleep(5s);
+      co_await w.conductor->drain(w.loop->now() + 10s);
+    };
+    world.loop->spawn(drain(world));
+    net::Timer later(*world.loop);
+    Result<std::shared_ptr<Invocation>> waiting = fail(ErrorKind::Internal, "not yet");
+    later.schedule(world.loop->now() + 1s, [&] { waiting = world.arrive("g"); });
+    const Instant began = world.loop->now();
+    const Called called = co_await world.call("f");
+    EXPECT_FALSE(called.body);
+    EXPECT_LT(world.loop->now() - began, 60s);
+    EXPECT_TRUE(waiting);
+    auto refused = co_await world.conductor->admitted(*waiting);
+    EXPECT_EQ(refused.error().message, "okibi is shutting down");
+    Ending ending;
+    ending.outcome = ledger::Outcome::Refused;
+    EXPECT_TRUE(world.conductor->settle(**waiting, ending));
+    co_await world.loop->sleep(10s);
+    EXPECT_TRUE(world.runtime.running().empty());
+  });
+}
+
 TEST(Views, InstancesCardsAndImagesInUse) {
   World world;
   world.runtime.script.app = works(*world.loop, 20s);
