@@ -77,7 +77,8 @@ tests() {
   if ((status != 0 && f == 0)); then note_failure "$preset-tests ($(outcome $status))"; fi
 }
 
-# fuzz_one SOURCE SECONDS: fuzz/ROOM/fuzz_X.cc with its seeds, corpus/X or corpus.
+# fuzz_one SOURCE SECONDS: fuzz/ROOM/fuzz_X.cc with its seeds, corpus/X or corpus. A finding ends with 1: the 77 it
+# would end with by itself means "not tried" here.
 fuzz_one() {
   local folder target seeds found
   folder=$(dirname "$1") target=$(basename "$1" .cc)
@@ -87,7 +88,7 @@ fuzz_one() {
   found=build/fuzz/found/$target
   mkdir -p "$found" build/fuzz/crashes
   check "$target" $(($2 + 120)) "build/fuzz/$folder/$target" -max_total_time="$2" -timeout=20 \
-    -rss_limit_mb=3072 -artifact_prefix="build/fuzz/crashes/$target-" "$found" ${seeds:+"$seeds"}
+    -rss_limit_mb=3072 -error_exitcode=1 -timeout_exitcode=1 -artifact_prefix="build/fuzz/crashes/$target-" "$found" ${seeds:+"$seeds"}
 }
 
 fuzz() {

@@ -145,7 +145,12 @@ template <typename A, typename T>
 void price(A& archive, T& value) {  // -1: not known
   number<std::int64_t>(
       archive, value, [](const auto& p) { return p ? p->nanos : -1; },
-      [](std::int64_t raw) { return raw < 0 ? FieldOf<T>() : FieldOf<T>(UnitPrice{raw}); });
+      [&](std::int64_t raw) {
+        if constexpr (requires { archive.fail(); }) {
+          if (raw < -1) archive.fail();
+        }
+        return raw < 0 ? FieldOf<T>() : FieldOf<T>(UnitPrice{raw});
+      });
 }
 
 template <typename A, typename T>
