@@ -155,6 +155,7 @@ Result<void> FakeStateStore::removeTrigger(const FunctionRef& function, std::str
 }
 
 Result<std::vector<StoredResource>> FakeStateStore::resources() {
+  const Lock lock(mutex_);
   std::vector<StoredResource> all;
   for (const auto& [key, value] : resources_) {
     all.push_back({{std::get<0>(key), std::get<2>(key)}, value});
@@ -163,6 +164,7 @@ Result<std::vector<StoredResource>> FakeStateStore::resources() {
 }
 
 Result<void> FakeStateStore::putResource(const StoredResource& resource) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   const FunctionRef& owner = resource.id.owner;
   if (!accounts_.contains(owner.account)) return notThere("account " + owner.account);
@@ -171,12 +173,14 @@ Result<void> FakeStateStore::putResource(const StoredResource& resource) {
 }
 
 Result<void> FakeStateStore::removeResource(const ResourceId& id, std::size_t kind) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (resources_.erase({id.owner, kind, id.name}) == 0) return notThere("resource " + id.name);
   return {};
 }
 
 Result<std::vector<AsyncEvent>> FakeStateStore::asyncEvents() {
+  const Lock lock(mutex_);
   std::vector<AsyncEvent> all;
   for (const auto& [id, entry] : async_) all.push_back(entry.first);
   std::ranges::sort(all, {},
@@ -185,6 +189,7 @@ Result<std::vector<AsyncEvent>> FakeStateStore::asyncEvents() {
 }
 
 Result<void> FakeStateStore::putAsyncEvent(const AsyncEvent& event, std::string_view payload) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   if (!functions_.contains(event.function)) return notThere("function " + event.function.name);
   for (const auto& [id, entry] : async_) {
@@ -199,6 +204,7 @@ Result<void> FakeStateStore::putAsyncEvent(const AsyncEvent& event, std::string_
 }
 
 Result<void> FakeStateStore::updateAsyncEvent(const AsyncEvent& event) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   const auto found = async_.find(event.requestId);
   if (found == async_.end()) return notThere("event " + event.requestId);
@@ -207,12 +213,14 @@ Result<void> FakeStateStore::updateAsyncEvent(const AsyncEvent& event) {
 }
 
 Result<std::string> FakeStateStore::asyncPayload(std::string_view requestId) {
+  const Lock lock(mutex_);
   const auto found = async_.find(requestId);
   if (found == async_.end()) return fail(ErrorKind::NotFound, "no such event");
   return found->second.second;
 }
 
 Result<void> FakeStateStore::removeAsyncEvent(std::string_view requestId) {
+  const Lock lock(mutex_);
   if (auto ok = mayWrite(); !ok) return ok;
   const auto found = async_.find(requestId);
   if (found == async_.end()) return notThere(fmt::format("event {}", requestId));
@@ -275,6 +283,7 @@ Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const Fu
 }
 
 Result<std::vector<StoredQuota>> FakeStateStore::quotas() {
+  const Lock lock(mutex_);
   std::vector<StoredQuota> all;
   for (const auto& [key, value] : quotas_) all.push_back({key.first, key.second, value});
   return all;
