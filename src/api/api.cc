@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "conductor/clock.h"
 #include "conductor/error_answer.h"
+#include "net/loopback_name.h"
 #include "net/spool.h"
 
 namespace okibi::api {
@@ -15,30 +16,10 @@ namespace {
 
 constexpr std::string_view kFunctionCompute = "/2023-03-30/", kOkibi = "/okibi/v1/";
 
-auth::RequestHead signedHead(const net::RequestHead& head) {
-  auth::RequestHead out{head.method, std::string(head.path()), std::string(head.query()), {}};
-  for (const auto& field : head.headers) out.headers.emplace_back(field.name, field.value);
-  return out;
-}
-
-// The host of "host", "host:port", "[v6]:port" or "http://host:port".
-std::string_view hostOf(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
-    text = text.substr(scheme + 3);
-  }
-  if (text.starts_with('[')) return text.substr(0, text.find(']') + 1);
-  return text.substr(0, text.find(':'));
-}
-
-bool isLoopbackName(std::string_view host) {
-  return host == "127.0.0.1" || host == "[::1]" || equalsIgnoreCase(host, "localhost") ||
-         toLower(host).ends_with(".localhost");
-}
-
 Result<void> onlyFromThisMachine(const net::RequestHead& head) {
   for (std::string_view name : {"host", "origin"}) {
     const auto value = head.headers.get(name);
-    if (value && !isLoopbackName(hostOf(*value))) {
+    if (value && !net::isLoopbackName(*value)) {
       return fail(
           ErrorKind::Denied,
           fmt::format("{}: '{}' is not a loopback name, and signatures are not checked here", name,
@@ -84,7 +65,7 @@ bool Api::owns(const net::RequestHead& head) {
 
 Result<auth::Caller> Api::authenticate(const net::RequestHead& head) const {
   if (options_.auth == ApiOptions::Auth::Signature) {
-    return verifier_.verifyApi(signedHead(head), conductor::wallNow());
+    return verifier_.verifyApi(auth::signedPart(head), conductor::wallNow());
   }
   if (auto local = onlyFromThisMachine(head); !local) return fail(local.error());
   return auth::Caller{conductor_.settings().account, "", ""};

@@ -14,4 +14,13 @@ struct RequestHead {
   std::vector<std::pair<std::string, std::string>> headers;  // names in any case
 };
 
+// The signed part of a parsed head: whatever has a method, a path, a query and fields with name and
+// value.
+template <typename Head>
+RequestHead signedPart(const Head& head) {
+  RequestHead out{head.method, std::string(head.path()), std::string(head.query()), {}};
+  for (const auto& field : head.headers) out.headers.emplace_back(field.name, field.value);
+  return out;
+}
+
 }  // namespace okibi::auth

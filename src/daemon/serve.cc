@@ -21,6 +21,7 @@
 #include "gpu/simulated_cards.h"
 #include "images/oci_image_store.h"
 #include "net/http_server.h"
+#include "net/loopback_name.h"
 #include "runtime/native_runtime.h"
 #include "runtime/process_runtime.h"
 #include "store/sqlite_state_store.h"
@@ -93,18 +94,10 @@ conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& 
   return settings;
 }
 
-// Without signatures a page in a browser on this machine could reach the API by a name of its own
-// that resolves to loopback (DNS rebinding): Host must be loopback, Origin must not be a
-// stranger's.
 bool looksLikeRebinding(const net::RequestHead& head) {
-  const auto isLocal = [](std::string_view host) {
-    if (host.starts_with("http://")) host.remove_prefix(7);
-    host = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
-    return host == "127.0.0.1" || host == "localhost" || host == "[::1]" ||
-           host.ends_with(".localhost");
-  };
   const auto origin = head.headers.get("origin");
-  return !isLocal(head.headers.getOr("host", "")) || (origin && !isLocal(*origin));
+  return !net::isLoopbackName(head.headers.getOr("host", "")) ||
+         (origin && !net::isLoopbackName(*origin));
 }
 
 struct Doors {

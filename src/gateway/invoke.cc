@@ -67,7 +67,7 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
   if (!qualifier) co_return fail(qualifier.error());
   auth::Caller caller{settings.account, "", ""};
   if (options.auth == ApiAuth::Signature) {
-    auto verified = verifier.verifyApi(signedHead(head), conductor::wallNow());
+    auto verified = verifier.verifyApi(auth::signedPart(head), conductor::wallNow());
     if (!verified) co_return fail(verified.error());
     caller = std::move(*verified);
   }

@@ -117,12 +117,6 @@ Result<PassedOn> checkJwt(const JwtRule& rule, const net::RequestHead& head, std
 
 }  // namespace
 
-auth::RequestHead signedHead(const net::RequestHead& head) {
-  auth::RequestHead out{head.method, std::string(head.path()), std::string(head.query()), {}};
-  for (const auto field : head.headers) out.headers.emplace_back(field.name, field.value);
-  return out;
-}
-
 Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestHead& head,
                                      std::string_view path, const auth::Verifier& verifier,
                                      WallTime now) {
@@ -140,7 +134,7 @@ Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestH
       if (trigger.http.jwt) return checkJwt(*trigger.http.jwt, head, path, now);
       return denied("the trigger has no key for tokens");
     case HttpAuth::Function: {
-      auto caller = verifier.verifyTrigger(signedHead(head), now);
+      auto caller = verifier.verifyTrigger(auth::signedPart(head), now);
       if (!caller) return fail(caller.error());
       if (caller->account != trigger.function.account) {
         return denied("the key belongs to another account");

@@ -27,6 +27,4 @@ Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestH
 // Puts the claims into the head and the target that go to the container.
 void passOn(const PassedOn& claims, net::RequestHead& head, std::string& target);
 
-auth::RequestHead signedHead(const net::RequestHead& head);
-
 }  // namespace okibi::gateway
