@@ -7,6 +7,17 @@ void remember(const Record& record) {
   ledger().table.insert(record);
 }
 
+Record ownedNote(Kind kind, std::uint64_t key, int card, std::uint64_t units) {
+  return {.key = key,
+          .units = units,
+          .context = currentContext(),
+          .other = 0,
+          .kind = kind,
+          .card = static_cast<std::uint8_t>(card),
+          .flags = 0,
+          .references = 1};
+}
+
 Record take(Kind kind, std::uint64_t key) {
   const Guard guard(ledger().lock);
   Record* record = ledger().table.find(kind, key);

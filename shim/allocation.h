@@ -10,6 +10,9 @@ namespace okibi::shim {
 // the charge stays until the process ends.
 void remember(const Record& record);
 
+// The note of a thing that lives in the current context and ends by one call.
+Record ownedNote(Kind kind, std::uint64_t key, int card, std::uint64_t units);
+
 // Removes what is noted of a thing and returns it; kind None when nothing is.
 Record take(Kind kind, std::uint64_t key);
 
@@ -26,6 +29,24 @@ cuda::Status charged(int card, std::uint64_t units, Call make) {
   const cuda::Status status = make();
   if (status != cuda::kSuccess) giveBack(card, units);
   return status;
+}
+
+// Makes the call that ends a thing, and gives its charge back if that succeeds. The note is taken
+// before the call: once the driver has freed it, another thread may get the same address.
+struct Ended {
+  cuda::Status status;
+  enum class Noted { No, Yes } noted;
+};
+template <class Call>
+Ended endNoted(Kind kind, std::uint64_t key, Call make) {
+  const Record was = take(kind, key);
+  const cuda::Status status = make();
+  if (was.kind == Kind::None) return {status, Ended::Noted::No};
+  if (status == cuda::kSuccess)
+    giveBack(was.card, was.units);
+  else
+    remember(was);
+  return {status, Ended::Noted::Yes};
 }
 
 // Stream-ordered memory (hooks_pool.cc): what the driver keeps for pools is compared with what is

@@ -10,14 +10,7 @@ namespace {
 constexpr std::uint64_t kPitchAlignment = 512;
 
 Record pointerRecord(std::uint64_t pointer, int card, std::uint64_t units) {
-  return {.key = pointer,
-          .units = units,
-          .context = currentContext(),
-          .other = 0,
-          .kind = Kind::Pointer,
-          .card = static_cast<std::uint8_t>(card),
-          .flags = 0,
-          .references = 1};
+  return ownedNote(Kind::Pointer, pointer, card, units);
 }
 
 // Also for the first generation of the interface, whose pointers and sizes have 32 bits.
@@ -90,23 +83,14 @@ cuda::Status memAllocPitchV1(unsigned* out, unsigned* pitch, unsigned width, uns
   return allocatePitch<N>(out, pitch, width, height, element);
 }
 
-// The record goes before the call: once the driver has freed it, another thread may get the same
-// address.
 template <Name N, class Ptr>
 cuda::Status release(Ptr pointer) {
   const Entry entry;
   if (entry.nested()) return call<N>(pointer);
-  const Record was = take(Kind::Pointer, pointer);
-  const cuda::Status status = call<N>(pointer);
-  if (was.kind == Kind::None) {
-    if (status == cuda::kSuccess && forgetPooled(pointer)) trueUpPools();
-    return status;
-  }
-  if (status == cuda::kSuccess)
-    giveBack(was.card, was.units);
-  else
-    remember(was);
-  return status;
+  const Ended ended = endNoted(Kind::Pointer, pointer, [&] { return call<N>(pointer); });
+  const bool perhapsPooled = ended.noted == Ended::Noted::No && ended.status == cuda::kSuccess;
+  if (perhapsPooled && forgetPooled(pointer)) trueUpPools();
+  return ended.status;
 }
 
 template <Name N>

@@ -63,14 +63,7 @@ cuda::Status create(Handle* out, std::uint64_t bytes, Make make) {
   const std::uint64_t units = budget::unitsOf(bytes);
   const cuda::Status status = charged(card, units, make);
   if (status != cuda::kSuccess) return status;
-  remember({.key = reinterpret_cast<std::uint64_t>(*out),
-            .units = units,
-            .context = currentContext(),
-            .other = 0,
-            .kind = Kind::ArrayObject,
-            .card = static_cast<std::uint8_t>(card),
-            .flags = 0,
-            .references = 1});
+  remember(ownedNote(Kind::ArrayObject, reinterpret_cast<std::uint64_t>(*out), card, units));
   return status;
 }
 
@@ -125,14 +118,8 @@ template <Name N, class Handle>
 cuda::Status destroy(Handle handle) {
   const Entry entry;
   if (entry.nested()) return call<N>(handle);
-  const Record was = take(Kind::ArrayObject, reinterpret_cast<std::uint64_t>(handle));
-  const cuda::Status status = call<N>(handle);
-  if (was.kind == Kind::None) return status;
-  if (status == cuda::kSuccess)
-    giveBack(was.card, was.units);
-  else
-    remember(was);
-  return status;
+  const auto key = reinterpret_cast<std::uint64_t>(handle);
+  return endNoted(Kind::ArrayObject, key, [&] { return call<N>(handle); }).status;
 }
 
 template <Name N>

@@ -56,6 +56,7 @@ json::array holderList(const Call& call, const conductor::CardStatus& status) {
                      {"functionName", toJsonText(holder.function.name)},
                      {"sliceMB", holder.slice.wholeMib()}};
     if (status.use) one["inUseMB"] = holder.inUse.wholeMib();
+    if (holder.driverLimit) one["driverLimitMB"] = holder.driverLimit->wholeMib();
     out.push_back(std::move(one));
   }
   return out;
@@ -89,8 +90,10 @@ Result<Answer> info(const Call& call) {
 }
 
 Result<Answer> cards(const Call& call) {
-  return ok(json::serialize(json::object{
-      {"driverVersion", toJsonText(call.conductor.driverVersion())}, {"cards", cardList(call)}}));
+  return ok(
+      json::serialize(json::object{{"driverVersion", toJsonText(call.conductor.driverVersion())},
+                                   {"driverAnswers", call.conductor.driverAnswers()},
+                                   {"cards", cardList(call)}}));
 }
 
 Result<Answer> instances(const Call& call) {

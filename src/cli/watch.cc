@@ -66,11 +66,13 @@ std::vector<std::string> cardRow(const Json& card) {
 }
 
 void printSlices(const boost::json::array& cards) {
-  Table table({left("CARD"), left("INSTANCE"), left("FUNCTION"), right("SLICE"), right("IN USE")});
+  Table table({left("CARD"), left("INSTANCE"), left("FUNCTION"), right("SLICE"), right("IN USE"),
+               right("DRIVER LIMIT")});
   for (const Json& card : cards) {
     for (const Json& holder : items(card, "instances")) {
       table.add({text(card, "uuid"), text(holder, "instanceId"), text(holder, "functionName"),
-                 formatMegabytes(number(holder, "sliceMB")), knownSize(holder, "inUseMB")});
+                 formatMegabytes(number(holder, "sliceMB")), knownSize(holder, "inUseMB"),
+                 knownSize(holder, "driverLimitMB")});
     }
   }
   if (!table.empty()) print("\n" + table.text());
@@ -161,7 +163,8 @@ Outcome<void> showCards(Context& context) {
     return {};
   }
   if (const std::string driver = text(*answer, "driverVersion"); !driver.empty()) {
-    printLine("driver " + driver);
+    const bool answers = isTrue(*answer, "driverAnswers");
+    printLine("driver " + driver + (answers ? "" : ": does not answer; what follows is old"));
   }
   Table table({left("CARD"), left("TYPE"), left("NAME"), right("MEMORY"), right("BOOKED"),
                right("SLICES"), right("IN USE"), right("BUSY"), left("KIND")});

@@ -45,6 +45,7 @@ net::Task<void> Conductor::tick() {
   for (;;) {
     co_await loop_.sleep(std::chrono::seconds(1));
     applyMinimums();
+    noteSilentDriver();
     // Not awaited: the next heartbeat does not wait for a slow disk.
     loop_.spawn(accounting_.tick(momentNow(loop_)));
   }

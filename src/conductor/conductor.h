@@ -82,6 +82,7 @@ struct CardStatus {
     std::string instance;
     FunctionRef function;
     Bytes slice, inUse;
+    std::optional<Bytes> driverLimit;
   };
   Card card;
   Bytes used;  // booked
@@ -90,6 +91,14 @@ struct CardStatus {
   seams::CardFacts facts;
   std::optional<seams::CardUse> use;  // nullopt: not known, as of simulated cards
   std::vector<Holder> holders;
+};
+
+// A limit that the driver is to hold for an instance's processes.
+struct WantedCap {
+  InstanceId instance;
+  CardId card;
+  int pid = 0;
+  Bytes limit;
 };
 
 class Conductor : private seams::InstanceListener {
@@ -164,7 +173,9 @@ class Conductor : private seams::InstanceListener {
   // Views.
   std::vector<InstanceStatus> instances() const;
   std::vector<CardStatus> cards() const;
-  std::string driverVersion() const;             // of the cards; empty: there is no driver
+  std::string driverVersion() const;  // of the cards; empty: there is no driver
+  // False: it has not for ten seconds, and what the cards say is as old.
+  bool driverAnswers() const { return driverSilence_ == DriverSilence::None; }
   std::vector<std::string> imagesInUse() const;  // digests of deployed functions
   const Settings& settings() const { return settings_; }
   Catalog& catalog() { return catalog_; }
@@ -233,6 +244,9 @@ class Conductor : private seams::InstanceListener {
 
   // GPUs (conductor/gpu_watch.cc)
   Result<void> giveCard(const Instance& instance, seams::InstanceSpec& spec);
+  void watchCard(Instance& instance);
+  void onCapped(const WantedCap& wanted, const Result<void>& capped);
+  void noteSilentDriver();
   net::Task<void> followGpus();
   void checkSlices();
   void onGpuEvent(const seams::GpuEvent& event);
@@ -267,6 +281,11 @@ class Conductor : private seams::InstanceListener {
   seams::CardGiver* cardGiver_ = nullptr;
   seams::GpuUse gpuUse_;  // the last sample
   GpuWatchdog gpuWatchdog_;
+  Bytes gpuAllowance_;
+  std::vector<WantedCap> gpuCaps_;          // for the next question to the driver
+  std::map<CardId, std::string> uncapped_;  // why the driver holds no limits there
+  std::optional<Instant> driverAsked_;      // it has not answered yet
+  enum class DriverSilence { None, Told } driverSilence_ = DriverSilence::None;
   std::map<CardId, std::string> cardsOut_;
 
   std::map<FunctionKey, std::shared_ptr<const Revision>> revisions_;

@@ -15,18 +15,24 @@ namespace {
 
 constexpr Duration kBetweenSamples = 400ms;
 constexpr int kEventsAtOnce = 16;
+constexpr Duration kSilent = 10s;  // a driver that says nothing for so long is in trouble
 
 struct GpuNews {
   Result<seams::GpuUse> use;
   std::vector<seams::GpuEvent> events;
   std::optional<Error> noMoreEvents;
+  std::vector<Result<void>> caps;  // as they were wanted
 };
 
 enum class Listen { Yes, No };
 
 // On a worker thread: the driver may take its time.
-GpuNews ask(seams::GpuInventory& inventory, Listen listen) {
-  GpuNews news{inventory.use(), {}, std::nullopt};
+GpuNews ask(seams::GpuInventory& inventory, Listen listen, const std::vector<WantedCap>& caps) {
+  std::vector<Result<void>> capped;
+  for (const WantedCap& cap : caps) {
+    capped.push_back(inventory.capMemory(cap.card, cap.pid, cap.limit));
+  }
+  GpuNews news{inventory.use(), {}, std::nullopt, std::move(capped)};
   for (int i = 0; listen == Listen::Yes && i < kEventsAtOnce; ++i) {
     auto event = inventory.waitForEvent(Duration::zero());
     if (!event) news.noMoreEvents = event.error();
@@ -46,6 +52,7 @@ void Conductor::useCards(seams::GpuInventory& inventory, seams::CardGiver* giver
   gpus_ = &inventory;
   cardGiver_ = giver;
   gpuWatchdog_ = GpuWatchdog(allowance);
+  gpuAllowance_ = allowance;
   const auto& cards = inventory.describe().cards;
   const bool real = std::ranges::any_of(cards, [](const seams::CardFacts& facts) {
     return facts.card.origin == CardOrigin::Physical;
@@ -63,10 +70,30 @@ Result<void> Conductor::giveCard(const Instance& instance, seams::InstanceSpec& 
   return {};
 }
 
+// Its processes exist from now on.
+void Conductor::watchCard(Instance& instance) {
+  if (!instance.slice || gpus_ == nullptr) return;
+  const auto pid = runtime_.pidOf(instance.id);
+  if (!pid) return;
+  instance.cgroup = gpus_->cgroupOf(*pid);
+  gpuCaps_.push_back(
+      {instance.id, instance.slice->card, *pid, instance.slice->memory + gpuAllowance_});
+}
+
+// One question at a time, and no start waits for an answer: a driver that hangs holds one worker,
+// not all of them.
 net::Task<void> Conductor::followGpus() {
   auto listen = Listen::Yes;
   for (;;) {
-    GpuNews news = co_await loop_.offload([this, listen] { return ask(*gpus_, listen); });
+    std::vector<WantedCap> caps = std::exchange(gpuCaps_, {});
+    std::erase_if(caps, [&](const WantedCap& cap) { return !instances_.contains(cap.instance); });
+    driverAsked_ = loop_.now();
+    GpuNews news = co_await loop_.offload([&] { return ask(*gpus_, listen, caps); });
+    driverAsked_.reset();
+    if (std::exchange(driverSilence_, DriverSilence::None) != DriverSilence::None) {
+      log::warning("driver answers again", "cards={}", gpus_->describe().cards.size());
+    }
+    for (std::size_t i = 0; i < caps.size(); ++i) onCapped(caps[i], news.caps[i]);
     for (const seams::GpuEvent& event : news.events) onGpuEvent(event);
     if (news.noMoreEvents) {
       log::warning("no card events", "error=\"{}\"", news.noMoreEvents->message);
@@ -80,6 +107,29 @@ net::Task<void> Conductor::followGpus() {
     }
     co_await loop_.sleep(kBetweenSamples);
   }
+}
+
+void Conductor::noteSilentDriver() {
+  if (!driverAsked_ || loop_.now() - *driverAsked_ < kSilent) return;
+  if (std::exchange(driverSilence_, DriverSilence::Told) == DriverSilence::Told) return;
+  log::error("driver does not answer", "asked_s_ago={} effect=\"slices are not watched\"",
+             std::chrono::floor<std::chrono::seconds>(loop_.now() - *driverAsked_).count());
+}
+
+void Conductor::onCapped(const WantedCap& wanted, const Result<void>& capped) {
+  if (capped) {
+    if (uncapped_.erase(wanted.card) > 0) {
+      log::info("driver holds slices", "card={}", wanted.card.value());
+    }
+    const auto found = instances_.find(wanted.instance);
+    if (found != instances_.end()) found->second->driverLimit = wanted.limit;
+    return;
+  }
+  // Once for each card and reason, not for each instance.
+  std::string& known = uncapped_[wanted.card];
+  if (known == capped.error().message) return;
+  known = capped.error().message;
+  log::info("driver holds no slices", "card={} reason=\"{}\"", wanted.card.value(), known);
 }
 
 void Conductor::checkSlices() {
@@ -160,7 +210,7 @@ std::vector<CardStatus> Conductor::cards() const {
     for (const auto& [id, instance] : instances_) {
       if (!instance->slice || instance->slice->card != card.id) continue;
       status.holders.push_back({instance->name, instance->revision->ref, instance->slice->memory,
-                                usedWithin(gpuUse_, instance->cgroup)});
+                                usedWithin(gpuUse_, instance->cgroup), instance->driverLimit});
     }
     list.push_back(std::move(status));
   }

@@ -58,6 +58,7 @@ struct Instance {
   ledger::UseId keeping;  // of an instance that is kept running, for as long as it is
   std::string stopWord;   // why it was stopped, for the ledger
   std::string cgroup;     // of its processes; empty while there are none, and without a slice
+  std::optional<Bytes> driverLimit;  // on its card's memory, where the driver itself holds one
   // The platform killed it for this, and the ledger's word for it.
   std::optional<Error> endReason;
   std::string endWord = "crashed";

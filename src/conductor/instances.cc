@@ -110,9 +110,7 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   }
   instance->sandbox = Instance::Sandbox::Exists;
   instance->times.sandboxed = loop_.now();
-  if (instance->slice && gpus_ != nullptr) {
-    if (const auto pid = runtime_.pidOf(instance->id)) instance->cgroup = gpus_->cgroupOf(*pid);
-  }
+  watchCard(*instance);
   if (instance->phase != InstancePhase::Starting) co_return Result<void>{};
   step(planner::InstanceStarted{instance->id});
   auto connection = co_await awaitListening(instance);

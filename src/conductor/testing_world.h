@@ -22,6 +22,7 @@
 namespace okibi::conductor::testing {
 
 inline constexpr std::string_view kAccount = "1000000000000001";
+inline constexpr Bytes kGpuAllowance = Bytes::mib(512);
 
 class TemporaryDirectory {
  public:
@@ -48,7 +49,9 @@ struct Called {
 
 class World {
  public:
-  explicit World(std::function<void(Settings&)> adjust = {}, ledger::LogOptions log = {}) {
+  // `gpus`: real cards, if they say so.
+  explicit World(std::function<void(Settings&)> adjust = {}, ledger::LogOptions log = {},
+                 seams::GpuInventory* gpus = nullptr) {
     OKIBI_CHECK(store.addAccount({std::string(kAccount), {}}).has_value());
     images->publish("app:1", {.entrypoint = {"/app"},
                               .command = {},
@@ -63,9 +66,15 @@ class World {
     settings.cpus = 64;
     settings.memory = Bytes::gib(256);
     settings.spoolDirectory = directory.path.string();
+    if (gpus != nullptr) {
+      for (const seams::CardFacts& facts : gpus->describe().cards) {
+        settings.cards.push_back(facts.card);
+      }
+    }
     if (adjust) adjust(settings);
     conductor =
         std::make_unique<Conductor>(*loop, settings, catalog, *accounting, *images, runtime);
+    if (gpus != nullptr) conductor->useCards(*gpus, nullptr, kGpuAllowance);
     conductor->start();
   }
   ~World() {

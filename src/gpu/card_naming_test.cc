@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "gpu/process_cgroup.h"
+#include "gpu/testing_driver.h"
 #include "gpu/xid_policy.h"
 
 namespace okibi::gpu {
@@ -59,6 +60,25 @@ TEST(ProcessCgroup, TheUnifiedPathUnlessItIsTheRoot) {
   EXPECT_EQ(cgroupFrom("5:memory:/m\n0::/u\n"), "/u");
   EXPECT_EQ(cgroupFrom("0::/\n"), "/");
   EXPECT_EQ(cgroupFrom("nonsense\n"), "");
+}
+
+TEST(ProcessCgroup, TheUnifiedDirectoryWhereOneIsMountedWhole) {
+  TestDirectory root;
+  const auto directoryOf = [&](std::string_view cgroup, std::string_view mounts) {
+    root.write("7/cgroup", cgroup);
+    root.write("self/mountinfo", mounts);
+    return unifiedDirectoryOf(root.path(), 7);
+  };
+  constexpr std::string_view kPure = "31 24 0:27 / /sys/fs/cgroup rw shared:9 - cgroup2 none rw\n";
+  constexpr std::string_view kHybrid =
+      "30 24 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+      "31 24 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+  EXPECT_EQ(directoryOf("0::/okibi/a\n", kPure), "/sys/fs/cgroup/okibi/a");
+  EXPECT_EQ(directoryOf("5:memory:/m\n0::/a\n", kHybrid), "/sys/fs/cgroup/unified/a");
+  EXPECT_EQ(directoryOf("0::/\n", kPure), "");
+  EXPECT_EQ(directoryOf("5:memory:/m\n", kHybrid), "");
+  EXPECT_EQ(directoryOf("0::/a\n", "31 24 0:27 /part /x rw - cgroup2 none rw\nodd\n"), "");
+  EXPECT_EQ(unifiedDirectoryOf(root.path(), 8), "");
 }
 
 TEST(XidPolicy, TheTableIsInOrderAndSaysWhoseFaultItIs) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gpu/nvml_inventory.h"
+#include "gpu/process_cgroup.h"
 #include "gpu/xid_policy.h"
 
 namespace okibi::gpu {
@@ -90,14 +91,20 @@ Result<std::optional<seams::GpuEvent>> NvmlInventory::waitForEvent(Duration time
 
 // ---- limits per cgroup
 
-Result<void> NvmlInventory::set(CardId card, const std::filesystem::path& cgroup, Bytes limit) {
+// The soft limit stays 0, so that nothing is reserved which would outlive the group: its removal
+// needs no word to the driver.
+Result<void> NvmlInventory::capMemory(CardId card, int pid, Bytes limit) {
   const nvml::Functions& call = library_->call();
   const Offered* offered = find(card);
   if (offered == nullptr) return fail(ErrorKind::NotFound, "no such card");
   if (call.setMemoryLimits == nullptr || call.getMemoryLimits == nullptr) {
     return fail(ErrorKind::Unavailable, "this driver has no memory limits per cgroup");
   }
-  const std::string path = cgroup.string();
+  const std::string path = unifiedDirectoryOf(options_.procRoot, pid);
+  if (path.empty()) {
+    return fail(ErrorKind::Unavailable,
+                fmt::format("process {} has no cgroup of its own in version 2", pid));
+  }
   const auto wanted = static_cast<std::uint64_t>(limit.count());
   nvml::SetMemoryLimits order{path.c_str(), 0, wanted};
   if (auto code = call.setMemoryLimits(offered->device, &order); code != nvml::kSuccess) {
@@ -115,19 +122,6 @@ Result<void> NvmlInventory::set(CardId card, const std::filesystem::path& cgroup
     return fail(ErrorKind::Unavailable,
                 fmt::format("memory limit of {}: {} bytes asked for, the driver says {}", path,
                             wanted, now.hardLimit));
-  }
-  return {};
-}
-
-Result<void> NvmlInventory::clear(CardId card, const std::filesystem::path& cgroup) {
-  const nvml::Functions& call = library_->call();
-  const Offered* offered = find(card);
-  if (offered == nullptr || call.setMemoryLimits == nullptr) return {};
-  const std::string path = cgroup.string();
-  nvml::SetMemoryLimits none{path.c_str(), 0, nvml::kNoLimit};
-  if (auto code = call.setMemoryLimits(offered->device, &none); code != nvml::kSuccess) {
-    return fail(ErrorKind::Unavailable,
-                fmt::format("memory limit of {}: {}", path, describeNvml(code)));
   }
   return {};
 }

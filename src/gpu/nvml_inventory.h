@@ -2,15 +2,13 @@
 // NvmlInventory: the cards of this machine as NVIDIA's driver describes them. A card in MIG mode is
 // offered as its partitions, each a card of its own.
 //
-// Drivers that cap memory per cgroup (615 and later) are used through `MemoryCap` (memory_cap.h),
-// which this class implements because it holds the driver's handles.
+// capMemory() works where the driver caps memory per cgroup: 615 and later.
 
 #include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "gpu/card_naming.h"
-#include "gpu/memory_cap.h"
 #include "gpu/nvml_library.h"
 #include "seams/gpu_inventory.h"
 
@@ -22,7 +20,7 @@ struct NvmlOptions {
   std::vector<CardRule> rules;
 };
 
-class NvmlInventory final : public seams::GpuInventory, public MemoryCap {
+class NvmlInventory final : public seams::GpuInventory {
  public:
   // Blocks, up to seconds where the driver first has to wake the cards. Errors as
   // NvmlLibrary::open; a card that cannot be read is left out and logged.
@@ -31,11 +29,9 @@ class NvmlInventory final : public seams::GpuInventory, public MemoryCap {
 
   const seams::Cards& describe() const override { return cards_; }
   std::string cgroupOf(int pid) const override;
+  Result<void> capMemory(CardId card, int pid, Bytes limit) override;
   Result<seams::GpuUse> use() override;
   Result<std::optional<seams::GpuEvent>> waitForEvent(Duration timeout) override;
-
-  Result<void> set(CardId card, const std::filesystem::path& cgroup, Bytes limit) override;
-  Result<void> clear(CardId card, const std::filesystem::path& cgroup) override;
 
  private:
   // A card as offered: the whole device, or one partition of `parent`.

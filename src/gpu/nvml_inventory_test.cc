@@ -42,6 +42,14 @@ NvmlOptions options(const FakeWorld& world) {
   return made;
 }
 
+// Process 100, in a group of its own of a machine with version 2 alone.
+void putProcess(const FakeWorld& world) {
+  world.directory().write("proc/100/cgroup", "0::/okibi/a\n");
+  world.directory().write("proc/self/mountinfo",
+                          "24 1 0:5 / /sys rw - sysfs sysfs rw\n"
+                          "31 24 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+}
+
 TEST(NvmlInventory, ReadsWhatTheDriverSays) {
   FakeWorld world(kTwoCards);
   world.directory().write("sys/bus/pci/devices/0000:ca:00.0/numa_node", "2\n");
@@ -143,7 +151,7 @@ TEST(NvmlInventory, AnOldDriverSaysLess) {
   ASSERT_TRUE(use);
   EXPECT_TRUE(use->processes.empty());
   EXPECT_FALSE((*inventory)->waitForEvent(0s));
-  EXPECT_FALSE((*inventory)->set(CardId(1), "/sys/fs/cgroup/a", Bytes::gib(1)));
+  EXPECT_FALSE((*inventory)->capMemory(CardId(1), 100, Bytes::gib(1)));
 }
 
 constexpr std::string_view kPartitioned = R"(driver 580.95.05
@@ -208,24 +216,29 @@ TEST(NvmlInventory, EventsSayWhatTheyMean) {
 
 TEST(NvmlInventory, DriverMemoryLimitsAreSetAndReadBack) {
   FakeWorld world(std::string(kTwoCards) + "  limits\n");
+  putProcess(world);
   auto inventory = NvmlInventory::open(options(world));
   ASSERT_TRUE(inventory);
-  MemoryCap& cap = **inventory;
-  EXPECT_TRUE(cap.set(CardId(2), "/sys/fs/cgroup/a", Bytes::gib(4)));
-  EXPECT_TRUE(cap.clear(CardId(2), "/sys/fs/cgroup/a"));
-  EXPECT_EQ(cap.set(CardId(1), "/sys/fs/cgroup/a", Bytes::gib(4)).error().kind,
-            ErrorKind::Unavailable);
-  EXPECT_EQ(cap.set(CardId(9), "/sys/fs/cgroup/a", Bytes::gib(4)).error().kind,
-            ErrorKind::NotFound);
-  EXPECT_EQ(cap.set(CardId(), "/sys/fs/cgroup/a", Bytes::gib(4)).error().kind, ErrorKind::NotFound);
+  EXPECT_TRUE((*inventory)->capMemory(CardId(2), 100, Bytes::gib(4)));
+  const auto kindOf = [&](CardId card, int pid) {
+    return (*inventory)->capMemory(card, pid, Bytes::gib(4)).error().kind;
+  };
+  EXPECT_EQ(kindOf(CardId(1), 100), ErrorKind::Unavailable);  // a card that has none
+  EXPECT_EQ(kindOf(CardId(9), 100), ErrorKind::NotFound);
+  EXPECT_EQ(kindOf(CardId(), 100), ErrorKind::NotFound);
+  EXPECT_EQ(kindOf(CardId(2), 101), ErrorKind::Unavailable);  // it is gone
 }
 
 TEST(NvmlInventory, ALimitTheDriverDoesNotKeepIsNone) {
   FakeWorld world(std::string(kTwoCards) + "  limits\n  limits-lie 1073741824\n");
+  putProcess(world);
   auto inventory = NvmlInventory::open(options(world));
   ASSERT_TRUE(inventory);
-  const auto set = (*inventory)->set(CardId(2), "/sys/fs/cgroup/a", Bytes::gib(4));
+  const auto set = (*inventory)->capMemory(CardId(2), 100, Bytes::gib(4));
   ASSERT_FALSE(set);
+  EXPECT_NE(set.error().message.find("memory limit of /sys/fs/cgroup/okibi/a: 4294967296 bytes"),
+            std::string::npos)
+      << set.error().message;
   EXPECT_NE(set.error().message.find("5368709120"), std::string::npos) << set.error().message;
 }
 

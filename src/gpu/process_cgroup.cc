@@ -7,6 +7,29 @@
 
 namespace okibi::gpu {
 
+namespace {
+
+// "31 23 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw": root and place of the mount, and
+// behind the dash the kind of file system.
+std::string unifiedMount(std::string_view mounts) {
+  for (std::string_view line : split(mounts, '\n')) {
+    const std::size_t dash = line.find(" - ");
+    if (dash == std::string_view::npos || !line.substr(dash).starts_with(" - cgroup2 ")) continue;
+    const auto words = split(line.substr(0, dash), ' ');
+    if (words.size() > 4 && words[3] == "/") return std::string(words[4]);
+  }
+  return {};
+}
+
+std::string_view unifiedPath(std::string_view text) {
+  for (std::string_view line : split(text, '\n')) {
+    if (line.starts_with("0::")) return line.substr(3);
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string cgroupFrom(std::string_view text) {
   std::string_view unified, memory;
   for (std::string_view line : split(text, '\n')) {
@@ -25,6 +48,14 @@ std::string cgroupFrom(std::string_view text) {
 
 std::string cgroupOf(const std::filesystem::path& procRoot, int pid) {
   return cgroupFrom(readText(procRoot / std::to_string(pid) / "cgroup").value_or(""));
+}
+
+std::string unifiedDirectoryOf(const std::filesystem::path& procRoot, int pid) {
+  const auto text = readText(procRoot / std::to_string(pid) / "cgroup");
+  const std::string_view path = text ? unifiedPath(*text) : std::string_view();
+  const std::string mount = unifiedMount(readText(procRoot / "self/mountinfo").value_or(""));
+  if (path.size() < 2 || mount.empty()) return {};
+  return mount + std::string(path);
 }
 
 }  // namespace okibi::gpu

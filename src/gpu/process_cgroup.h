@@ -16,4 +16,8 @@ std::string cgroupFrom(std::string_view text);
 // Of a live process; empty when it is gone. `procRoot`: "/proc".
 std::string cgroupOf(const std::filesystem::path& procRoot, int pid);
 
+// The directory of its group in the unified hierarchy, where that is mounted whole: what the driver
+// calls a group by. Empty: it is gone, is in the root, or there is no unified hierarchy.
+std::string unifiedDirectoryOf(const std::filesystem::path& procRoot, int pid);
+
 }  // namespace okibi::gpu

@@ -72,6 +72,10 @@ Result<seams::GpuUse> SimulatedInventory::use() {
   return use;
 }
 
+Result<void> SimulatedInventory::capMemory(CardId, int, Bytes) {
+  return fail(ErrorKind::Unavailable, "simulated cards have no memory limits");
+}
+
 Result<std::optional<seams::GpuEvent>> SimulatedInventory::waitForEvent(Duration) {
   return fail(ErrorKind::Unavailable, "simulated cards have no events");
 }

@@ -24,6 +24,7 @@ class SimulatedInventory final : public seams::GpuInventory {
 
   const seams::Cards& describe() const override { return cards_; }
   std::string cgroupOf(int) const override { return {}; }
+  Result<void> capMemory(CardId card, int pid, Bytes limit) override;
   Result<seams::GpuUse> use() override;
   Result<std::optional<seams::GpuEvent>> waitForEvent(Duration timeout) override;
 

@@ -82,6 +82,10 @@ class GpuInventory {
   virtual const Cards& describe() const = 0;
   // The control group of a process of this host, as in ProcessUse; empty: it is gone.
   virtual std::string cgroupOf(int pid) const = 0;
+  // From now on the driver itself refuses what the control group of `pid` would take of the card
+  // beyond `limit`, contexts included; lasts as long as the group. Set, then read back: only that
+  // tells whether the driver does it. Unavailable: it does not, for this card or this group.
+  virtual Result<void> capMemory(CardId card, int pid, Bytes limit) = 0;
   // A moment's use of all cards. Unavailable when the driver does not answer; a single card that
   // does not is left out.
   virtual Result<GpuUse> use() = 0;

@@ -108,7 +108,7 @@ class Cards(unittest.TestCase):
 
     def test_no_driver_means_no_cards(self):
         self.start()
-        self.assertEqual(self.cards(), {"driverVersion": "", "cards": []})
+        self.assertEqual(self.cards(), {"driverVersion": "", "driverAnswers": True, "cards": []})
         refused = self.daemon.deploy("f", **GPU)
         self.assertEqual(refused.status, 400)
         self.assertIn("gpuConfig.gpuType", refused.json["Message"])
@@ -176,6 +176,20 @@ class Cards(unittest.TestCase):
         self.assertIn("exceeded its GPU memory", self.daemon.log_text())
         self.set_world(DRIVER + CARD.format(0))
         self.assertEqual(self.daemon.invoke("f").status, 200)
+
+    def test_where_the_driver_holds_limits_it_is_asked_to(self):
+        self.set_world(DRIVER + CARD.format(0) + "  limits\n")
+        self.start()
+        call, instance = self.serve_one()
+        held = lambda: self.cards()["cards"][0]["instances"][0].get("driverLimitMB")
+        # A group of its own in version 2 is what the driver needs.
+        unified = [line for line in Path(f"/proc/{instance['pid']}/cgroup").read_text().splitlines()
+                   if line.startswith("0::")]
+        if unified and len(unified[0]) > len("0::/"):
+            self.assertEqual(wait_for(held, what="the driver's limit"), 2048 + 768)
+        else:
+            self.assertIsNone(held())
+        self.assertEqual(call.end().status, 200)
 
     def test_a_fault_of_the_application_ends_the_instance_and_keeps_the_card(self):
         self.set_world(DRIVER + CARD.format(0))

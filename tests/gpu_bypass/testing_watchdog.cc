@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "conductor/gpu_watchdog.h"
 #include "fake_driver/cuda/machine.h"
 #include "gpu/nvml_inventory.h"
 
@@ -14,6 +15,7 @@ namespace okibi::bypass {
 namespace {
 
 constexpr useconds_t kSamplePause = 250'000;
+const std::string kGroup = "/probe";
 
 std::optional<Bytes> fakeUse(const std::string& machineFile, pid_t pid) {
   static fake::MachineState state;
@@ -47,14 +49,16 @@ std::optional<Bytes> driverUse(const Instance& instance, pid_t pid) {
 }
 
 bool watchUntilEnd(const Instance& instance, Probe& probe, Bytes slice, Bytes allowance) {
-  int over = 0;
-  while (over < 2) {
+  conductor::GpuWatchdog watchdog(allowance);
+  const std::vector<conductor::SliceHolder> holders{{InstanceId(1), slice, kGroup}};
+  for (;;) {
     siginfo_t ended{};
     if (waitid(P_PID, static_cast<id_t>(probe.pid()), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
         ended.si_pid)
       return false;
-    const auto use = driverUse(instance, probe.pid());
-    over = use && *use > slice + allowance ? over + 1 : 0;
+    seams::GpuUse use;
+    use.processes.push_back({CardId(1), probe.pid(), kGroup, driverUse(instance, probe.pid())});
+    if (!watchdog.sample(use, holders).empty()) break;
     usleep(kSamplePause);
   }
   probe.kill(SIGKILL);

@@ -1,6 +1,6 @@
 #pragma once
-// The rule of the watchdog behind the shim, on what the driver itself says: over the slice plus an
-// allowance in two samples, one after the other, and the instance is killed.
+// The daemon's watchdog behind the shim (conductor/gpu_watchdog.h), fed with what the driver itself
+// says of one probe.
 
 #include <optional>
 #include <string>

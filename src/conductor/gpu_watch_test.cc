@@ -1,0 +1,89 @@
+// What the conductor does with the driver's news, on a fake inventory.
+
+#include <gtest/gtest.h>
+
+#include "conductor/testing_world.h"
+#include "seams/fake_gpu_inventory.h"
+
+namespace okibi::conductor {
+namespace {
+
+using namespace testing;
+using namespace std::chrono_literals;
+
+seams::Cards oneCard() {
+  seams::CardFacts facts;
+  facts.card = {.id = CardId(1),
+                .uuid = "GPU-1",
+                .type = "fc.gpu.tesla.1",
+                .memory = Bytes::gib(14),
+                .origin = CardOrigin::Physical};
+  return {"615.10", {facts}};
+}
+
+class GpuWatch : public ::testing::Test {
+ protected:
+  FunctionSpec spec() {
+    FunctionSpec made = world.spec("f");
+    made.cpu = MilliCpu{2000};
+    made.memory = Bytes::gib(8);
+    made.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(4)};
+    return made;
+  }
+  std::optional<Bytes> driverLimit() {
+    const auto cards = world.conductor->cards();
+    return cards.at(0).holders.empty() ? std::nullopt : cards[0].holders[0].driverLimit;
+  }
+
+  seams::FakeGpuInventory driver{oneCard()};
+  World world{{}, {}, &driver};
+};
+
+TEST_F(GpuWatch, TheDriverIsAskedToHoldEachSlice) {
+  driver.allowCaps();
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy(spec());
+    EXPECT_TRUE((co_await world.call("f")).body);
+    co_await world.loop->sleep(1s);
+    const auto caps = driver.caps();
+    EXPECT_EQ(caps.size(), 1u);
+    EXPECT_EQ(caps.begin()->first.first, CardId(1));
+    EXPECT_EQ(caps.begin()->second, Bytes::gib(4) + kGpuAllowance);
+    EXPECT_EQ(driverLimit(), Bytes::gib(4) + kGpuAllowance);
+  });
+}
+
+TEST_F(GpuWatch, WhereTheDriverHoldsNoneTheInstanceServesWithout) {
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy(spec());
+    EXPECT_TRUE((co_await world.call("f")).body);
+    co_await world.loop->sleep(1s);
+    EXPECT_EQ(driverLimit(), std::nullopt);
+  });
+}
+
+// A driver that hangs must cost one worker, and the operator must be able to see it. Virtual time
+// stands still while a worker is busy, so the test moves it.
+TEST_F(GpuWatch, ADriverThatHangsIsToldOfAndHoldsNobodyUp) {
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy(spec());
+    driver.hang();
+    EXPECT_TRUE(world.conductor->driverAnswers());
+    bool served = false;
+    world.loop->spawn([](World& w, bool& done) -> net::Task<void> {
+      done = (co_await w.call("f")).body.has_value();
+    }(world, served));
+    for (int turn = 0; turn < 1000 && (world.conductor->driverAnswers() || !served); ++turn) {
+      world.clock.advance(100ms);
+      co_await world.loop->sleep(Duration::zero());
+    }
+    EXPECT_FALSE(world.conductor->driverAnswers());
+    EXPECT_TRUE(served);
+    driver.letGo();
+    co_await world.loop->sleep(1s);
+    EXPECT_TRUE(world.conductor->driverAnswers());
+  });
+}
+
+}  // namespace
+}  // namespace okibi::conductor
