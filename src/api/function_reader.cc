@@ -32,6 +32,10 @@ void assign(T& target, const std::optional<V>& value) {
 void assignInt(int& target, std::optional<std::int64_t> value) {
   if (value) target = static_cast<int>(*value);
 }
+// Clients that know no "not set" send 0 where 0 is no value of the field.
+std::optional<std::int64_t> orDefault(std::optional<std::int64_t> value) {
+  return value && *value == 0 ? std::nullopt : value;
+}
 void assignMib(Bytes& target, std::optional<std::int64_t> value) {
   if (value) target = Bytes::mib(*value);
 }
@@ -73,10 +77,10 @@ void readHealthCheck(const Reader& in, ContainerConfig& out) {
   HealthCheck health;
   assign(health.path, check->text("httpGetUrl"));
   assign(health.initialDelay, check->integer("initialDelaySeconds"));
-  assign(health.period, check->integer("periodSeconds"));
-  assign(health.timeout, check->integer("timeoutSeconds"));
-  assignInt(health.failureThreshold, check->integer("failureThreshold"));
-  assignInt(health.successThreshold, check->integer("successThreshold"));
+  assign(health.period, orDefault(check->integer("periodSeconds")));
+  assign(health.timeout, orDefault(check->integer("timeoutSeconds")));
+  assignInt(health.failureThreshold, orDefault(check->integer("failureThreshold")));
+  assignInt(health.successThreshold, orDefault(check->integer("successThreshold")));
   out.healthCheck = std::move(health);
 }
 
@@ -107,6 +111,12 @@ void readContainer(const Reader& in, FunctionSpec& spec) {
   assignInt(out.port, container->integer("port"));
   assign(out.entrypoint, container->texts("entrypoint"));
   assign(out.command, container->texts("command"));
+  assign(out.accelerationType, container->text("accelerationType"));
+  const std::string& acceleration = out.accelerationType;
+  if (!acceleration.empty() && acceleration != "Default" && acceleration != "None") {
+    container->complain("accelerationType",
+                        fmt::format("'{}' is neither Default nor None", acceleration));
+  }
   if (container->hasValue("acrInstanceId")) {
     container->complain("acrInstanceId", "is not offered; name the registry in image");
   }
@@ -122,8 +132,7 @@ void readHook(const Reader& in, std::string_view key, Hook& hook) {
   hook = {};
   assign(hook.handler, object->text("handler"));
   assign(hook.command, object->texts("command"));
-  const auto timeout = object->integer("timeout");
-  if (timeout && (hook.enabled() || *timeout != 0)) hook.timeout = Seconds(*timeout);
+  assign(hook.timeout, orDefault(object->integer("timeout")));
 }
 
 void readGpu(const Reader& in, FunctionSpec& spec) {

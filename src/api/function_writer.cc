@@ -40,6 +40,9 @@ json::object containerJson(const Function& function) {
   json::object out{{"image", toJsonText(container.image)}, {"port", container.port}};
   if (!container.entrypoint.empty()) out["entrypoint"] = list(container.entrypoint);
   if (!container.command.empty()) out["command"] = list(container.command);
+  if (!container.accelerationType.empty()) {
+    out["accelerationType"] = toJsonText(container.accelerationType);
+  }
   if (container.healthCheck) out["healthCheckConfig"] = healthJson(*container.healthCheck);
   if (container.registryAuth) {
     out["registryConfig"] = json::object{

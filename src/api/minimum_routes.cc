@@ -3,6 +3,7 @@
 // cap of a function (fact sheet 1.2 D, 1.5, 4.6).
 
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int kMostTarget = 10'000;
 constexpr std::size_t kMostPolicies = 100;
+constexpr std::size_t kDispatchPolicyMost = 64;
 constexpr double kMillion = 1e6;
 
 // One thing under the two sets of names that the two operations have for it.
@@ -36,16 +38,18 @@ constexpr Words kScaling{true,
                          "minInstances",
                          "maxInstances"};
 
-std::string timeText(const std::optional<WallTime>& time) {
-  return time ? formatIso8601(*time) : std::string();
+// As the client wrote it: one that compares what it reads with what it wrote finds no difference.
+json::string timeText(const std::optional<WallTime>& time, const std::string& written) {
+  if (!written.empty()) return toJsonText(written);
+  return json::string(time ? formatIso8601(*time) : std::string());
 }
 
 json::array schedulesJson(const MinimumConfig& config) {
   json::array out;
   for (const ScheduledTarget& one : config.schedules) {
     out.push_back(json::object{{"name", toJsonText(one.name)},
-                               {"startTime", timeText(one.start)},
-                               {"endTime", timeText(one.end)},
+                               {"startTime", timeText(one.start, one.startText)},
+                               {"endTime", timeText(one.end, one.endText)},
                                {"scheduleExpression", toJsonText(one.expression)},
                                {"target", one.target},
                                {"timeZone", toJsonText(one.timeZone)}});
@@ -58,8 +62,8 @@ json::array trackingJson(const MinimumConfig& config, const Words& words) {
   for (const TrackingPolicy& one : config.tracking) {
     json::object policy{
         {"name", toJsonText(one.name)},
-        {"startTime", timeText(one.start)},
-        {"endTime", timeText(one.end)},
+        {"startTime", timeText(one.start, one.startText)},
+        {"endTime", timeText(one.end, one.endText)},
         {"metricType", toJsonText(one.metric)},
         {"metricTarget", static_cast<double>(one.metricTargetMillionths) / kMillion},
         {"timeZone", toJsonText(one.timeZone)}};
@@ -88,6 +92,9 @@ json::object configJson(const Call& call, const ResourceId& id, const MinimumCon
   if (words.scaling) {
     out["enableOnDemandScaling"] = config.onDemandScaling;
     out["enableMixMode"] = false;
+    if (!config.dispatchPolicy.empty()) {
+      out["requestDispatchPolicy"] = toJsonText(config.dispatchPolicy);
+    }
   } else {
     out["alwaysAllocateCPU"] = config.alwaysCpu;
     out["alwaysAllocateGPU"] = config.alwaysGpu;
@@ -111,18 +118,19 @@ void readSpan(const Reader& in, Policy& out) {
   if (auto zone = TimeZone::find(out.timeZone); !zone) {
     return in.complain("timeZone", zone.error().message);
   }
-  const auto time = [&](std::string_view key, std::optional<WallTime>& into) {
+  const auto time = [&](std::string_view key, std::optional<WallTime>& into, std::string& written) {
     const auto text = in.text(key);
     if (!text || text->empty()) return;
     auto read = parseZonedTime(*text, out.timeZone);
     if (read) {
       into = *read;
+      written = *text;
     } else {
       in.complain(key, read.error().message);
     }
   };
-  time("startTime", out.start);
-  time("endTime", out.end);
+  time("startTime", out.start, out.startText);
+  time("endTime", out.end, out.endText);
   if (out.start && out.end && *out.start >= *out.end) {
     in.complain("endTime", "is not after startTime");
   }
@@ -164,6 +172,17 @@ TrackingPolicy readTracking(const Reader& in, const Words& words) {
   return out;
 }
 
+// Policies are told apart by their names.
+template <typename Policy>
+void checkNames(const Reader& in, std::string_view key, const std::vector<Policy>& policies) {
+  std::set<std::string_view> names;
+  for (const Policy& one : policies) {
+    if (!names.insert(one.name).second) {
+      in.complain(key, fmt::format("the name '{}' is there twice", one.name));
+    }
+  }
+}
+
 void readPolicies(const Reader& in, const Words& words, MinimumConfig& out) {
   for (const Reader& one : in.objects(words.schedules).value_or(std::vector<Reader>())) {
     out.schedules.push_back(readSchedule(one));
@@ -174,6 +193,8 @@ void readPolicies(const Reader& in, const Words& words, MinimumConfig& out) {
   if (out.schedules.size() > kMostPolicies || out.tracking.size() > kMostPolicies) {
     in.complain(words.schedules, fmt::format("more than {} policies", kMostPolicies));
   }
+  checkNames(in, words.schedules, out.schedules);
+  checkNames(in, words.tracking, out.tracking);
 }
 
 Result<MinimumConfig> readConfig(const Call& call, const Words& words) {
@@ -189,6 +210,16 @@ Result<MinimumConfig> readConfig(const Call& call, const Words& words) {
   readPolicies(in, words, out);
   if (words.scaling) {
     out.onDemandScaling = in.boolean("enableOnDemandScaling").value_or(true);
+    if (!out.onDemandScaling) {
+      in.complain("enableOnDemandScaling",
+                  "false is not offered; use disableOndemand of the function");
+    }
+    out.dispatchPolicy = in.text("requestDispatchPolicy").value_or("");
+    if (out.dispatchPolicy.size() > kDispatchPolicyMost) {
+      in.complain("requestDispatchPolicy",
+                  fmt::format("has {} characters, allowed {}", out.dispatchPolicy.size(),
+                              kDispatchPolicyMost));
+    }
     for (std::string_view key : {"residentPoolId", "enableMixMode"}) {
       if (in.hasValue(key)) in.complain(key, "there are no resident pools here; leave it out");
     }

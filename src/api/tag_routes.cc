@@ -24,16 +24,20 @@ Result<void> checkType(const std::string& type) {
               "InvalidArgument");
 }
 
-// "acs:fc:{region}:{account}:functions/{name}", or the name alone.
+// "acs:fc:{region}:{account}:functions/{name}", or the name alone. Clients fill in the region they
+// are configured with, which here says nothing: an endpoint has one.
 Result<FunctionRef> resourceOf(const Call& call, const std::string& id) {
   FunctionRef ref{call.account, id};
   if (id.starts_with("acs:")) {
-    const std::string prefix = functionArn({call.account, ""}, call.region());
-    if (!id.starts_with(prefix)) {
+    constexpr std::string_view kFunctions = "functions/";
+    const auto parts = split(id, ':');
+    const bool ours = parts.size() == 5 && parts[1] == "fc" && parts[3] == call.account &&
+                      parts[4].starts_with(kFunctions);
+    if (!ours) {
       return fail(ErrorKind::NotFound, fmt::format("ResourceId: '{}' is not of this account", id),
                   "FunctionNotFound");
     }
-    ref.name = id.substr(prefix.size());
+    ref.name = parts[4].substr(kFunctions.size());
   }
   if (auto found = call.conductor.catalog().get(ref); !found) return fail(found.error());
   return ref;

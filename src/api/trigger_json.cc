@@ -54,6 +54,7 @@ Result<TimerConfig> readTimer(std::string_view text) {
 
 Result<void> readCommon(const Reader& in, Complaints& complaints, Trigger& trigger) {
   if (const auto text = in.text("description")) trigger.description = *text;
+  if (const auto text = in.text("invocationRole")) trigger.invocationRole = *text;
   if (const auto text = in.text("qualifier"); text && !text->empty()) trigger.qualifier = *text;
   const auto config = in.text("triggerConfig");
   if (auto verdict = complaints.verdict(); !verdict) return verdict;
@@ -84,6 +85,7 @@ Result<Trigger> readNewTrigger(std::string_view text) {
   Trigger trigger;
   trigger.name = in.text("triggerName").value_or("");
   trigger.type = in.text("triggerType").value_or("");
+  trigger.sourceArn = in.text("sourceArn").value_or("");
   if (auto read = readCommon(in, complaints, trigger); !read) return fail(read.error());
   return trigger;
 }
@@ -107,6 +109,8 @@ std::string triggerJson(const Trigger& trigger, std::string_view arn,
                    {"triggerConfig", toJsonText(trigger.configText)},
                    {"qualifier", toJsonText(trigger.qualifier)},
                    {"description", toJsonText(trigger.description)},
+                   {"invocationRole", toJsonText(trigger.invocationRole)},
+                   {"sourceArn", toJsonText(trigger.sourceArn)},
                    {"targetArn", arn},
                    {"status", ""},
                    {"createdTime", formatIso8601(trigger.created)},

@@ -16,6 +16,22 @@ std::string answerFor(const Call& call, const Trigger& trigger) {
   return triggerJson(trigger, functionArn(trigger.function, call.region()), call.addresses);
 }
 
+// A qualifier has one HTTP trigger (fact sheet 3.7).
+Result<void> checkOnlyOne(const Call& call, const Trigger& trigger) {
+  if (trigger.type != "http") return {};
+  for (const Trigger* other : call.conductor.catalog().triggers(call.function())) {
+    if (other->type != "http" || other->qualifier != trigger.qualifier) continue;
+    if (other->name == trigger.name) continue;
+    return fail(
+        ErrorKind::AlreadyExists,
+        fmt::format("qualifier '{}' of function '{}' has the HTTP trigger '{}' already; one is "
+                    "allowed",
+                    trigger.qualifier, call.path[1], other->name),
+        "TriggerAlreadyExists");
+  }
+  return {};
+}
+
 Result<Answer> create(const Call& call) {
   auto& catalog = call.conductor.catalog();
   auto trigger = readNewTrigger(call.body);
@@ -28,6 +44,7 @@ Result<Answer> create(const Call& call) {
     return fail(ErrorKind::AlreadyExists, fmt::format("trigger '{}' exists already", trigger->name),
                 "TriggerAlreadyExists");
   }
+  if (auto one = checkOnlyOne(call, *trigger); !one) return fail(one.error());
   const std::size_t count = catalog.triggers(trigger->function).size();
   if (count >= static_cast<std::size_t>(limits::kTriggersPerFunction)) {
     return fail(ErrorKind::Invalid,
@@ -48,6 +65,7 @@ Result<Answer> update(const Call& call, const Trigger& current) {
   if (auto valid = validate(*trigger); !valid) return fail(valid.error());
   auto exists = call.conductor.checkQualifier(call.function(), trigger->qualifier);
   if (!exists) return fail(exists.error());
+  if (auto one = checkOnlyOne(call, *trigger); !one) return fail(one.error());
   trigger->modified = conductor::wallNow();
   if (auto stored = call.conductor.catalog().putTrigger(*trigger); !stored) {
     return fail(stored.error());

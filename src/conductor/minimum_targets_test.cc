@@ -18,7 +18,7 @@ TEST(MinimumTargets, ScheduleHoldsFromItsTimeWithinItsSpan) {
   MinimumConfig config;
   config.minimum = 1;
   config.schedules.push_back({"day", "cron(0 0 9 * * *)", "Asia/Tokyo", at("2026-01-01T00:00:00Z"),
-                              at("2026-01-03T00:00:00Z"), 5});
+                              at("2026-01-03T00:00:00Z"), 5, "", ""});
   MinimumTargets targets;
   const auto target = [&](std::string_view time) {
     return targets.target(kId, config, {}, at(time));
@@ -33,8 +33,8 @@ TEST(MinimumTargets, ScheduleHoldsFromItsTimeWithinItsSpan) {
 TEST(MinimumTargets, TheMostInEffectCountsAndTheDefaultOnlyWhenNoneIs) {
   MinimumConfig config;
   config.minimum = 9;
-  config.schedules.push_back({"a", "at(2026-01-01T00:00:00)", "", {}, {}, 2});
-  config.schedules.push_back({"b", "at(2026-01-01T06:00:00)", "", {}, {}, 4});
+  config.schedules.push_back({"a", "at(2026-01-01T00:00:00)", "", {}, {}, 2, "", ""});
+  config.schedules.push_back({"b", "at(2026-01-01T06:00:00)", "", {}, {}, 4, "", ""});
   MinimumTargets targets;
   EXPECT_EQ(targets.target(kId, config, {}, at("2025-12-31T00:00:00Z")), 9);
   EXPECT_EQ(targets.target(kId, config, {}, at("2026-01-01T03:00:00Z")), 2);
@@ -43,7 +43,8 @@ TEST(MinimumTargets, TheMostInEffectCountsAndTheDefaultOnlyWhenNoneIs) {
 
 TEST(MinimumTargets, TrackingFollowsTheAverageOfAWindow) {
   MinimumConfig config;
-  config.tracking.push_back({"t", "ProvisionedConcurrencyUtilization", "", {}, {}, 500'000, 1, 10});
+  config.tracking.push_back(
+      {"t", "ProvisionedConcurrencyUtilization", "", {}, {}, 500'000, 1, 10, "", ""});
   MinimumTargets targets;
   WallTime now = at("2026-01-01T00:00:00Z");
   int current = 1;

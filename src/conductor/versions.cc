@@ -90,16 +90,22 @@ Result<void> Conductor::removeVersion(const FunctionRef& ref, const std::string&
                             id, name),
                 "InvalidArgument");
   }
+  if (auto removed = resources.remove<AsyncConfig>({ref, id}); !removed) return removed;
   if (auto removed = resources.remove<Version>({ref, id}); !removed) return removed;
   close({ref, id}, std::nullopt);
   return {};
 }
 
 Result<void> Conductor::putAlias(const FunctionRef& ref, const std::string& name, Alias alias) {
+  // A name for a name would have no traffic of its own to split.
+  const auto check = [&](const std::string& version) -> Result<void> {
+    if (version != kLatest && !isNumber(version)) return noSuchVersion(ref, version);
+    return checkQualifier(ref, version);
+  };
   for (const auto& [version, weight] : alias.additional) {
-    if (auto exists = checkQualifier(ref, version); !exists) return exists;
+    if (auto exists = check(version); !exists) return exists;
   }
-  if (auto exists = checkQualifier(ref, alias.versionId); !exists) return exists;
+  if (auto exists = check(alias.versionId); !exists) return exists;
   if (auto put = catalog_.resources().put({ref, name}, std::move(alias)); !put) return put;
   splits_.erase({ref, name});
   return {};
@@ -108,8 +114,22 @@ Result<void> Conductor::putAlias(const FunctionRef& ref, const std::string& name
 Result<void> Conductor::removeAlias(const FunctionRef& ref, const std::string& name) {
   if (auto found = catalog_.get(ref); !found) return fail(found.error());
   if (catalog_.resources().find<Alias>(ref, name) == nullptr) return noSuchAlias(ref, name);
-  if (auto removed = catalog_.resources().remove<Alias>({ref, name}); !removed) return removed;
+  // What was configured for the name would come back with another alias of this name.
+  ResourceMap& resources = catalog_.resources();
+  const auto* kept = resources.find<MinimumConfig>(ref, name);
+  if (kept != nullptr && !kept->scaling && kept->minimum > 0 && !restrictionError(ref)) {
+    return fail(ErrorKind::AlreadyExists,
+                fmt::format("alias '{}' of function '{}' keeps {} instances; delete its provision "
+                            "config first, or disable invocation of the function",
+                            name, ref.name, kept->minimum),
+                "ProvisionConfigExist");
+  }
+  if (auto removed = resources.remove<MinimumConfig>({ref, name}); !removed) return removed;
+  if (auto removed = resources.remove<AsyncConfig>({ref, name}); !removed) return removed;
+  if (auto removed = resources.remove<Alias>({ref, name}); !removed) return removed;
   splits_.erase({ref, name});
+  targets_.forget({ref, name});
+  applyMinimums();
   return {};
 }
 

@@ -41,6 +41,7 @@ struct ContainerConfig {
   std::vector<std::string> entrypoint, command;  // empty: the image's
   std::optional<HealthCheck> healthCheck;
   std::optional<RegistryAuth> registryAuth;
+  std::string accelerationType;  // "Default", "None" or empty; kept for clients, does not act
   bool operator==(const ContainerConfig&) const = default;
 };
 

@@ -58,6 +58,7 @@ struct ScheduledTarget {
   std::string name, expression, timeZone;
   std::optional<WallTime> start, end;
   int target = 0;
+  std::string startText, endText;  // as the client wrote them; empty: as start and end say
   bool operator==(const ScheduledTarget&) const = default;
 };
 
@@ -67,6 +68,7 @@ struct TrackingPolicy {
   std::optional<WallTime> start, end;
   std::int64_t metricTargetMillionths = 0;
   int least = 0, most = 0;
+  std::string startText, endText;  // as in ScheduledTarget
   bool operator==(const TrackingPolicy&) const = default;
 };
 
@@ -79,6 +81,7 @@ struct MinimumConfig {
   std::vector<ScheduledTarget> schedules;
   std::vector<TrackingPolicy> tracking;
   bool onDemandScaling = true;  // scaling only: stored and returned
+  std::string dispatchPolicy;   // scaling only, requestDispatchPolicy: stored and returned
   bool operator==(const MinimumConfig&) const = default;
 };
 

@@ -86,6 +86,7 @@ struct Trigger {
   TimerConfig timer;
   std::string qualifier = "LATEST";
   std::string description;
+  std::string invocationRole, sourceArn;  // kept for clients; they do not act
   WallTime created{}, modified{};
 };
 

@@ -22,7 +22,8 @@ constexpr std::array<std::string_view, 5> kHttpAuths{"anonymous", "function", "b
 
 // One description of the fields serves both directions: Fields<T>::visit(archive, value) names each
 // member once. The Writer makes an object, the Reader takes one apart and insists that every member
-// is there, of the right type, and that none is left over.
+// is there, of the right type, and that none is left over. later() names a member that what was
+// stored by older daemons lacks; there it keeps its default.
 template <typename T>
 struct Fields;
 
@@ -58,6 +59,7 @@ struct Fields<ContainerConfig> {
     archive("command", container.command);
     archive("healthCheck", container.healthCheck);
     archive("registryAuth", container.registryAuth);
+    archive.later("accelerationType", container.accelerationType);
   }
 };
 
@@ -252,6 +254,8 @@ struct Fields<ScheduledTarget> {
     archive("start", schedule.start);
     archive("end", schedule.end);
     archive("target", schedule.target);
+    archive.later("startText", schedule.startText);
+    archive.later("endText", schedule.endText);
   }
 };
 
@@ -267,6 +271,8 @@ struct Fields<TrackingPolicy> {
     archive("metricTargetMillionths", policy.metricTargetMillionths);
     archive("least", policy.least);
     archive("most", policy.most);
+    archive.later("startText", policy.startText);
+    archive.later("endText", policy.endText);
   }
 };
 
@@ -281,6 +287,7 @@ struct Fields<MinimumConfig> {
     archive("schedules", config.schedules);
     archive("tracking", config.tracking);
     archive("onDemandScaling", config.onDemandScaling);
+    archive.later("dispatchPolicy", config.dispatchPolicy);
   }
 };
 
@@ -323,6 +330,10 @@ class Writer {
   template <typename T>
   void operator()(std::string_view name, const T& value) {
     object_[name] = toJson(value);
+  }
+  template <typename T>
+  void later(std::string_view name, const T& value) {
+    (*this)(name, value);
   }
   json::object take() { return std::move(object_); }
 
@@ -390,6 +401,11 @@ class Reader {
     }
     ++used_;
     fromJson(*found, value, path);
+  }
+
+  template <typename T>
+  void later(std::string_view name, T& value) {
+    if (object_.contains(name)) (*this)(name, value);
   }
 
   // Empty: everything was read.

@@ -54,6 +54,16 @@ TEST(FunctionCodec, TriggersComeBack) {
   }
 }
 
+TEST(FunctionCodec, WhatOlderDaemonsStoredIsReadWithDefaults) {
+  std::string text = encodeSpec(FunctionSpec());
+  const std::string added = R"(,"accelerationType":"")";
+  ASSERT_NE(text.find(added), std::string::npos) << text;
+  text.erase(text.find(added), added.size());
+  const auto back = decodeSpec(text);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, FunctionSpec());
+}
+
 TEST(FunctionCodec, BytesThatAreNoUtf8ComeBackToo) {
   FunctionSpec spec;
   spec.environment["K"] = "\xff\xfe";

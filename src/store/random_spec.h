@@ -46,6 +46,7 @@ inline FunctionSpec randomSpec(Random& random) {
   spec.container.port = static_cast<int>(random.between(1, 65535));
   spec.container.entrypoint = randomTexts(random);
   spec.container.command = randomTexts(random);
+  spec.container.accelerationType = randomText(random);
   if (random.chance(0.5)) {
     spec.container.healthCheck = HealthCheck{
         randomText(random), Seconds(1), Seconds(2), Seconds(random.between(1, 9)), 4, 5};
@@ -102,12 +103,14 @@ inline MinimumConfig randomMinimum(Random& random) {
   for (auto n = random.between(0, 3); n > 0; --n) {
     config.schedules.push_back({randomText(random), randomText(random), randomText(random),
                                 maybeTime(random), maybeTime(random),
-                                static_cast<int>(random.between(0, 9))});
-    config.tracking.push_back({randomText(random), randomText(random), randomText(random),
-                               maybeTime(random), maybeTime(random), random.between(0, 1'000'000),
-                               static_cast<int>(random.between(0, 9)),
-                               static_cast<int>(random.between(0, 9))});
+                                static_cast<int>(random.between(0, 9)), randomText(random),
+                                randomText(random)});
+    config.tracking.push_back(
+        {randomText(random), randomText(random), randomText(random), maybeTime(random),
+         maybeTime(random), random.between(0, 1'000'000), static_cast<int>(random.between(0, 9)),
+         static_cast<int>(random.between(0, 9)), randomText(random), randomText(random)});
   }
+  config.dispatchPolicy = randomText(random);
   return config;
 }
 

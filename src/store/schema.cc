@@ -160,9 +160,15 @@ CREATE TABLE async_events (
 CREATE UNIQUE INDEX async_tasks ON async_events (account, function, task_id);
 )sql";
 
+// What clients write and read back, and does not act.
+constexpr std::string_view kVersion6 = R"sql(
+ALTER TABLE triggers ADD COLUMN invocation_role TEXT NOT NULL DEFAULT '';
+ALTER TABLE triggers ADD COLUMN source_arn TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
                                  Migration{3, kVersion3}, Migration{4, kVersion4},
-                                 Migration{5, kVersion5}};
+                                 Migration{5, kVersion5}, Migration{6, kVersion6}};
 
 }  // namespace
 

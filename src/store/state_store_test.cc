@@ -38,6 +38,7 @@ bool same(const Trigger& a, const Trigger& b) {
   return a.function == b.function && a.name == b.name && a.id == b.id && a.type == b.type &&
          a.label == b.label && a.timer == b.timer && a.configText == b.configText &&
          a.http == b.http && a.qualifier == b.qualifier && a.description == b.description &&
+         a.invocationRole == b.invocationRole && a.sourceArn == b.sourceArn &&
          a.created == b.created && a.modified == b.modified;
 }
 
@@ -74,6 +75,8 @@ Trigger triggerOf(const std::string& function, const std::string& name, const st
   trigger.label = "label-" + id;
   trigger.timer = {"@every 1m", "p", true};
   trigger.description = "d";
+  trigger.invocationRole = "role-" + name;
+  trigger.sourceArn = "arn-" + id;
   trigger.created = WallTime(1ms);
   trigger.modified = WallTime(2ms);
   return trigger;

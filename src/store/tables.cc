@@ -224,6 +224,8 @@ Result<std::vector<Trigger>> TriggerTable::all(Database& database) {
     auto timer = decodeTimer(row.text(12));
     if (!timer) return damaged(timer.error(), "trigger " + trigger.name);
     trigger.timer = std::move(*timer);
+    trigger.invocationRole = row.text(13);
+    trigger.sourceArn = row.text(14);
     found.push_back(std::move(trigger));
     return {};
   });
@@ -231,10 +233,11 @@ Result<std::vector<Trigger>> TriggerTable::all(Database& database) {
 }
 
 Result<void> TriggerTable::put(Database& database, const Trigger& t) {
-  return named(put_.run(database, t.function.account, t.function.name, t.name, t.id, t.type,
-                        t.configText, encodeHttpTrigger(t.http), t.qualifier, t.description,
-                        t.created, t.modified, t.label, encodeTimer(t.timer)),
-               "another trigger with this id or label", "function " + t.function.name);
+  return named(
+      put_.run(database, t.function.account, t.function.name, t.name, t.id, t.type, t.configText,
+               encodeHttpTrigger(t.http), t.qualifier, t.description, t.created, t.modified,
+               t.label, encodeTimer(t.timer), t.invocationRole, t.sourceArn),
+      "another trigger with this id or label", "function " + t.function.name);
 }
 
 Result<void> TriggerTable::remove(Database& database, const FunctionRef& function,

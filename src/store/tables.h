@@ -82,16 +82,18 @@ class TriggerTable {
  private:
   Prepared all_{
       "SELECT account, function, name, id, type, config_text, http, qualifier, description, "
-      "created, modified, label, timer FROM triggers ORDER BY account, function, name"};
+      "created, modified, label, timer, invocation_role, source_arn FROM triggers "
+      "ORDER BY account, function, name"};
   Prepared put_{
       "INSERT INTO triggers (account, function, name, id, type, config_text, http, qualifier, "
-      "description, created, modified, label, timer) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "description, created, modified, label, timer, invocation_role, source_arn) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (account, function, name) DO UPDATE SET id = excluded.id, "
       "type = excluded.type, config_text = excluded.config_text, http = excluded.http, "
       "qualifier = excluded.qualifier, description = excluded.description, "
       "created = excluded.created, modified = excluded.modified, label = excluded.label, "
-      "timer = excluded.timer"};
+      "timer = excluded.timer, invocation_role = excluded.invocation_role, "
+      "source_arn = excluded.source_arn"};
   Prepared remove_{"DELETE FROM triggers WHERE account = ? AND function = ? AND name = ?"};
 };
 

@@ -154,7 +154,14 @@ test('cross-origin: every origin, or those of the rule', async () => {
 
 test('update, list, refusals', async () => {
   await client.createTrigger(name, input('a', { authType: 'anonymous' }));
-  await client.createTrigger(name, input('b', { authType: 'function' }, { description: 'd' }));
+  // A qualifier has one HTTP trigger.
+  await failsWith(client.createTrigger(name, input('b', { authType: 'function' })), 'TriggerAlreadyExists', 409,
+    /'LATEST' of function 'trig' has the HTTP trigger 'a'/);
+  const { versionId } = (await client.publishFunctionVersion(name, new fc.PublishFunctionVersionRequest({
+    body: new fc.PublishVersionInput({}) }))).body;
+  await client.createTrigger(name, input('b', { authType: 'function' }, { description: 'd', qualifier: versionId }));
+  await failsWith(client.updateTrigger(name, 'b', new fc.UpdateTriggerRequest({ body: new fc.UpdateTriggerInput({
+    qualifier: 'LATEST' }) })), 'TriggerAlreadyExists', 409);
   const list = async (q) => (await client.listTriggers(name, new fc.ListTriggersRequest(q))).body;
   assert.deepEqual((await list({})).triggers.map((t) => t.triggerName), ['a', 'b']);
   const page = await list({ limit: 1 });
