@@ -11,6 +11,9 @@
 namespace okibi::shim {
 namespace {
 
+// Of a symbol. The longest of a driver has some sixty characters.
+constexpr std::size_t kLongestName = 1024;
+
 // A library's bytes, read with bounds checked: the file comes from elsewhere.
 class Image {
  public:
@@ -137,6 +140,7 @@ std::expected<Exports, std::string> listExports(const Image& image, const Dynami
     if (ELF64_ST_VISIBILITY(symbol->st_other) == STV_HIDDEN) continue;
     const auto name = image.text(dynamic.strings + symbol->st_name);
     if (!name || name->empty()) return std::unexpected("a symbol's name lies outside the file");
+    if (name->size() > kLongestName) return std::unexpected("a symbol's name is no name");
     const unsigned char type = ELF64_ST_TYPE(symbol->st_info);
     // The linker's own marks (_init, _edata) are not for others.
     if ((*name)[0] == '_' && type == STT_NOTYPE) continue;
@@ -149,19 +153,25 @@ std::expected<Exports, std::string> listExports(const Image& image, const Dynami
 
 }  // namespace
 
-std::expected<Exports, std::string> readExports(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::unexpected(path + ": cannot be read");
-  Image image(std::string(std::istreambuf_iterator<char>(file), {}));
-  if (!image.readHeaders()) return std::unexpected(path + ": not a shared library for x86-64");
+std::expected<Exports, std::string> exportsOf(std::string bytes) {
+  Image image(std::move(bytes));
+  if (!image.readHeaders()) return std::unexpected("not a shared library for x86-64");
   const Dynamic dynamic = readDynamic(image);
   const auto count = countSymbols(image, dynamic);
   if (!dynamic.symbols || !dynamic.strings || !count)
-    return std::unexpected(path + ": has no readable dynamic symbol table");
+    return std::unexpected("has no readable dynamic symbol table");
   auto exports = listExports(image, dynamic, *count);
-  if (!exports) return std::unexpected(path + ": " + exports.error());
-  if (exports->functions.empty()) return std::unexpected(path + ": exports no function");
+  if (!exports) return exports;
+  if (exports->functions.empty()) return std::unexpected("exports no function");
   if (dynamic.soname) exports->soname = image.text(dynamic.strings + *dynamic.soname).value_or("");
+  return exports;
+}
+
+std::expected<Exports, std::string> readExports(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::unexpected(path + ": cannot be read");
+  auto exports = exportsOf(std::string(std::istreambuf_iterator<char>(file), {}));
+  if (!exports) return std::unexpected(path + ": " + exports.error());
   return exports;
 }
 

@@ -21,6 +21,7 @@ struct Exports {
 // What a library exports, read from its dynamic symbol table. The error names what is wrong with
 // the file.
 std::expected<Exports, std::string> readExports(const std::string& path);
+std::expected<Exports, std::string> exportsOf(std::string bytes);
 
 struct FrontPlan {
   Library library = Library::Cuda;

@@ -138,8 +138,7 @@ std::optional<CdiDevice> nvidiaDevice(const CdiRegistry& registry, const seams::
 }
 
 Result<DeviceEdits> nvidiaEdits(const CdiDevice& device, const seams::CardFacts& facts,
-                                const std::string& paramsFile,
-                                const std::optional<ShimFiles>& shim) {
+                                const DriverProc& proc, const std::optional<ShimFiles>& shim) {
   DeviceEdits edits;
   if (!addNvidiaNodes(edits, device, facts)) {
     return fail(ErrorKind::Unavailable,
@@ -162,7 +161,9 @@ Result<DeviceEdits> nvidiaEdits(const CdiDevice& device, const seams::CardFacts&
                 fmt::format("the description of {} does not have libcuda", facts.card.uuid));
   }
   if (shim) addMount(edits, {shim->library, std::string(kShimPath)});
-  addMount(edits, {paramsFile, "/proc/driver/nvidia/params", seams::MountAccess::ReadOnly,
+  addMount(edits, {proc.params, "/proc/driver/nvidia/params", seams::MountAccess::ReadOnly,
+                   seams::IfAbsent::LeaveOut});
+  addMount(edits, {proc.cards, "/proc/driver/nvidia/gpus", seams::MountAccess::ReadOnly,
                    seams::IfAbsent::LeaveOut});
   edits.environment.emplace_back("NVIDIA_VISIBLE_DEVICES", "void");
   edits.libraryPath = kLibraryDirectory;

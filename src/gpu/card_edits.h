@@ -29,18 +29,24 @@ struct ShimFiles {
   std::string library, cudaFront, nvmlFront;
 };
 
+// What stands over the driver's own files in /proc/driver/nvidia.
+struct DriverProc {
+  std::string params;  // file, over `params`: no library tries to make nodes
+  std::string cards;   // directory, over `gpus`: this card, and no other of the host
+};
+
 // The device of an NVIDIA card: the one named by its UUID, else the one whose own edits have the
 // card's node and no other card's. nullopt: none. Partitions are found by UUID only.
 std::optional<CdiDevice> nvidiaDevice(const CdiRegistry& registry, const seams::CardFacts& facts);
 
 // An NVIDIA card's own node, the two shared ones, a partition's capability nodes; the compute
-// libraries in a directory of their own, with the names the loader looks for; `paramsFile` over
-// /proc/driver/nvidia/params, so that no library tries to make nodes. With `shim` the libraries
+// libraries in a directory of their own, with the names the loader looks for; `proc` where the
+// container sees the driver's files. With `shim` the libraries
 // that keep the slice stand at the names of the real ones. The budget file is added per instance
 // (withBudget). Unavailable: the description lacks the card's node or libcuda; it is of another
 // driver or another time.
 Result<seams::DeviceEdits> nvidiaEdits(const CdiDevice& device, const seams::CardFacts& facts,
-                                       const std::string& paramsFile,
+                                       const DriverProc& proc,
                                        const std::optional<ShimFiles>& shim);
 seams::DeviceEdits withBudget(seams::DeviceEdits edits, const std::string& budgetFile);
 

@@ -69,8 +69,8 @@ TEST(CardEdits, AnNvidiaFileGivesTheCardAndNothingOfTheHost) {
   const CdiRegistry registry = CdiRegistry::load({directory.path()});
   EXPECT_TRUE(registry.problems().empty());
   const auto facts = factsOf("GPU-b", 3);
-  const auto edits =
-      nvidiaEdits(nvidiaOf(registry, facts), facts, "/state/gpu/params", std::nullopt);
+  const auto edits = nvidiaEdits(nvidiaOf(registry, facts), facts,
+                                 DriverProc{"/state/gpu/params", "/state/gpu/a"}, std::nullopt);
   ASSERT_TRUE(edits) << edits.error().message;
   EXPECT_EQ(textOf(*edits),
             "hide /usr/local/cuda/compat\n"
@@ -82,6 +82,7 @@ TEST(CardEdits, AnNvidiaFileGivesTheCardAndNothingOfTheHost) {
             "mount /usr/local/nvidia/lib64/libnvidia-ptxjitcompiler.so.580.95.05 <- "
             "/usr/lib/x86_64-linux-gnu/libnvidia-ptxjitcompiler.so.580.95.05\n"
             "mount /proc/driver/nvidia/params <- /state/gpu/params if there\n"
+            "mount /proc/driver/nvidia/gpus <- /state/gpu/a if there\n"
             "link /usr/local/nvidia/lib64/libcuda.so.1 -> libcuda.so.580.95.05\n"
             "link /usr/local/nvidia/lib64/libcuda.so -> libcuda.so.580.95.05\n"
             "link /usr/local/nvidia/lib64/libnvidia-ml.so.1 -> libnvidia-ml.so.580.95.05\n"
@@ -101,7 +102,7 @@ TEST(CardEdits, TheShimStandsAtTheNamesOfTheDriversLibraries) {
   const CdiRegistry registry = CdiRegistry::load({directory.path()});
   const auto facts = factsOf("GPU-a", 0);
   const ShimFiles shim{"/opt/libokibi_shim.so", "/state/gpu/cuda", "/state/gpu/nvml"};
-  const auto edits = nvidiaEdits(nvidiaOf(registry, facts), facts, "/p", shim);
+  const auto edits = nvidiaEdits(nvidiaOf(registry, facts), facts, DriverProc{"/p", "/g"}, shim);
   ASSERT_TRUE(edits);
   const std::string text = textOf(withBudget(*edits, "/state/gpu/budgets/c-1"));
   for (const char* line :
@@ -121,8 +122,9 @@ TEST(CardEdits, TheShimStandsAtTheNamesOfTheDriversLibraries) {
 TEST(CardEdits, ADescriptionOfAnotherTimeIsRefused) {
   CdiDevice device;
   device.own.nodes.push_back({"/dev/nvidia0", "/dev/nvidia0", ""});
-  EXPECT_FALSE(nvidiaEdits(device, factsOf("GPU-a", 1), "/p", std::nullopt));
-  const auto without = nvidiaEdits(device, factsOf("GPU-a", 0), "/p", std::nullopt);
+  EXPECT_FALSE(nvidiaEdits(device, factsOf("GPU-a", 1), DriverProc{"/p", "/g"}, std::nullopt));
+  const auto without =
+      nvidiaEdits(device, factsOf("GPU-a", 0), DriverProc{"/p", "/g"}, std::nullopt);
   ASSERT_FALSE(without);
   EXPECT_NE(without.error().message.find("libcuda"), std::string::npos);
 }
@@ -273,7 +275,7 @@ TEST(DriverFiles, AMachineWithoutCdiFilesIsDescribedFromItsDriver) {
   const auto spec = describeDriver(root.path(), {facts, factsOf("GPU-b", 0)});
   ASSERT_TRUE(spec) << spec.error().message;
   const CdiDevice device{"GPU-a", spec->common, spec->devices.at("GPU-a")};
-  const auto edits = nvidiaEdits(device, facts, "/p", std::nullopt);
+  const auto edits = nvidiaEdits(device, facts, DriverProc{"/p", "/g"}, std::nullopt);
   ASSERT_TRUE(edits) << edits.error().message;
   EXPECT_EQ(
       textOf(*edits),
@@ -285,6 +287,7 @@ TEST(DriverFiles, AMachineWithoutCdiFilesIsDescribedFromItsDriver) {
       "mount /usr/local/nvidia/lib64/libnvidia-nvvm.so.580.95.05 <- "
       "/usr/lib64/libnvidia-nvvm.so.580.95.05\n"
       "mount /proc/driver/nvidia/params <- /p if there\n"
+      "mount /proc/driver/nvidia/gpus <- /g if there\n"
       "link /usr/local/nvidia/lib64/libcuda.so.1 -> libcuda.so.580.95.05\n"
       "link /usr/local/nvidia/lib64/libcuda.so -> libcuda.so.580.95.05\n"
       "link /usr/local/nvidia/lib64/libnvidia-ml.so.1 -> libnvidia-ml.so.580.95.05\n"
@@ -308,7 +311,7 @@ TEST(DriverFiles, APartitionHasItsCapabilityNodes) {
   const auto spec = describeDriver(root.path(), {facts});
   ASSERT_TRUE(spec) << spec.error().message;
   const CdiDevice device{"MIG-1", spec->common, spec->devices.at("MIG-1")};
-  const auto edits = nvidiaEdits(device, facts, "/p", std::nullopt);
+  const auto edits = nvidiaEdits(device, facts, DriverProc{"/p", "/g"}, std::nullopt);
   ASSERT_TRUE(edits);
   std::vector<std::string> nodes;
   for (const auto& node : edits->nodes) nodes.push_back(node.path);

@@ -71,6 +71,31 @@ Result<DriverCardGiver> DriverCardGiver::create(GiverOptions options,
   return giver;
 }
 
+// A copy, because the driver's directory lists every card of the host; what it says of one does not
+// change while the driver is loaded.
+Result<DriverProc> DriverCardGiver::makeProc(const seams::CardFacts& facts) const {
+  const DriverProc proc{options_.directory / "params",
+                        options_.directory / "proc" / facts.card.uuid};
+  std::error_code error;
+  fs::create_directories(proc.cards, error);
+  const fs::path from = options_.root / "proc/driver/nvidia/gpus" / facts.pciAddress;
+  if (!error && !facts.pciAddress.empty() && fs::is_directory(from, error)) {
+    const fs::path to = fs::path(proc.cards) / facts.pciAddress;
+    fs::create_directory(to, error);
+    for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+      const auto text = readText(it->path());
+      if (!text) continue;  // one that only some may read
+      if (auto written = writeWhole(to / it->path().filename(), *text); !written) {
+        return fail(written.error());
+      }
+    }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return fail(ErrorKind::Unavailable, fmt::format("{}: {}", proc.cards, error.message()));
+  }
+  return proc;
+}
+
 Result<void> DriverCardGiver::makeDirectory() const {
   std::error_code error;
   fs::remove_all(options_.directory, error);
@@ -92,12 +117,13 @@ Result<seams::DeviceEdits> DriverCardGiver::prepare(const CdiRegistry& registry,
     if (!driver) return fail(withContext(driver.error(), "no CDI file describes it, and"));
     device = CdiDevice{facts.card.uuid, driver->common, driver->devices.at(facts.card.uuid)};
   }
-  const std::string params = options_.directory / "params";
-  auto plain = nvidiaEdits(*device, facts, params, std::nullopt);
+  auto proc = makeProc(facts);
+  if (!proc) return fail(proc.error());
+  auto plain = nvidiaEdits(*device, facts, *proc, std::nullopt);
   if (!plain || !options_.shim) return plain;
   auto fronts = makeFronts(*plain);
   if (!fronts) return fail(withContext(fronts.error(), "the shim cannot stand there"));
-  return nvidiaEdits(*device, facts, params, *fronts);
+  return nvidiaEdits(*device, facts, *proc, *fronts);
 }
 
 Result<ShimFiles> DriverCardGiver::makeFronts(const seams::DeviceEdits& plain) const {

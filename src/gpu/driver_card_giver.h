@@ -40,6 +40,7 @@ class DriverCardGiver final : public seams::CardGiver {
   Result<void> makeDirectory() const;
   Result<seams::DeviceEdits> prepare(const CdiRegistry& registry, const Result<CdiSpec>& driver,
                                      const seams::CardFacts& facts) const;
+  Result<DriverProc> makeProc(const seams::CardFacts& facts) const;
   Result<ShimFiles> makeFronts(const seams::DeviceEdits& plain) const;
   std::filesystem::path budgetOf(const std::string& instance) const;
 

@@ -84,6 +84,20 @@ TEST_F(GiverTest, AnInstanceGetsItsCardAndABudgetOfItsOwn) {
   EXPECT_FALSE(std::filesystem::exists(options_.directory / "budgets/c-1"));
 }
 
+TEST_F(GiverTest, TheContainerSeesOfTheDriversCardsOnlyItsOwn) {
+  describeHere();
+  facts_.pciAddress = "0000:17:00.0";
+  root_.write("proc/driver/nvidia/gpus/0000:17:00.0/information", "Model: T4\n");
+  root_.write("proc/driver/nvidia/gpus/0000:ca:00.0/information", "Model: other\n");
+  const auto edits = give(options_);
+  ASSERT_TRUE(edits) << edits.error().message;
+  const std::filesystem::path cards = options_.directory / "proc/GPU-a";
+  EXPECT_NE(textOf(*edits).find("mount /proc/driver/nvidia/gpus <- " + cards.string()),
+            std::string::npos);
+  EXPECT_EQ(readText(cards / "0000:17:00.0/information"), "Model: T4\n");
+  EXPECT_FALSE(std::filesystem::exists(cards / "0000:ca:00.0"));
+}
+
 TEST_F(GiverTest, WithoutTheShimOnlyWhenSaidSo) {
   describeHere();
   std::filesystem::remove(root_.path() / "shim.so");
