@@ -42,29 +42,11 @@ void ownStages(Report& report, Nvml& nvml) {
 
 void torchStages(Report& report, Nvml& nvml) {
   const auto before = nvml.usedMb();
-  int to[2], from[2];
-  if (pipe(to) != 0 || pipe(from) != 0) return;
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(to[0], 0);
-    dup2(from[1], 1);
-    for (const int fd : {to[0], to[1], from[0], from[1]}) close(fd);
-    execlp("python3", "python3", "-c", kTorch, static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  close(to[0]);
-  close(from[1]);
-  FILE* lines = fdopen(from[0], "r");
-  char line[256];
+  Target torch = Target::python(kTorch);
   int stages = 0;
-  for (; lines && std::fgets(line, sizeof line, lines); ++stages) {
-    line[std::strcspn(line, "\n")] = 0;
-    sample(report, nvml, line, child, before);
-    if (write(to[1], "\n", 1) != 1) break;
+  for (std::string stage = torch.receive(); stage != "gone"; stage = torch.ask("on"), ++stages) {
+    sample(report, nvml, stage, torch.pid(), before);
   }
-  if (lines) fclose(lines);
-  close(to[1]);
-  waitpid(child, nullptr, 0);
   if (!stages) report.row({"torch", "not run: no PyTorch that sees a card", "-", "-"});
 }
 

@@ -59,35 +59,16 @@ with torch.inference_mode():
 )";
 
 void torchModel(Report& report) {
-  int to[2], from[2];
-  if (pipe(to) != 0 || pipe(from) != 0) return;
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(to[0], 0);
-    dup2(from[1], 1);
-    for (const int fd : {to[0], to[1], from[0], from[1]}) close(fd);
-    execlp("python3", "python3", "-c", kTorch, static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  close(to[0]);
-  close(from[1]);
-  FILE* lines = fdopen(from[0], "r");
-  char line[64] = {};
+  Target torch = Target::python(kTorch);
   int same = 0;
-  std::string failure =
-      std::fgets(line, sizeof line, lines) ? "" : "not run: no PyTorch that sees a card";
-  for (int i = 0; i < kCycles && failure.empty() && cycle(child, failure); ++i) {
-    if (write(to[1], "\n", 1) != 1 || !std::fgets(line, sizeof line, lines))
-      failure = "it ended";
-    else if (std::string(line) == "equal\n")
-      ++same;
+  std::string failure = torch.receive() == "ready" ? "" : "not run: no PyTorch that sees a card";
+  for (int i = 0; i < kCycles && failure.empty() && cycle(torch.pid(), failure); ++i) {
+    const std::string answer = torch.ask("again");
+    if (answer == "equal") ++same;
+    if (answer == "gone") failure = "it ended";
   }
   report.row({"PyTorch model", std::to_string(same) + " of " + std::to_string(kCycles) + " equal",
               failure.empty() ? "-" : failure});
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  fclose(lines);
-  close(to[1]);
 }
 
 }  // namespace

@@ -30,27 +30,14 @@ inline std::string beside(const std::string& name) {
   return own.substr(0, own.rfind('/') + 1) + name;
 }
 
+// Another process, told what to do by a line and answering by one.
 class Target {
  public:
-  // `environment`: "NAME=value" to set beside this program's own.
-  explicit Target(const std::vector<std::string>& environment = {}) {
-    int to[2], from[2];
-    if (pipe(to) != 0 || pipe(from) != 0) std::abort();
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(to[0], 0);
-      dup2(from[1], 1);
-      for (const int fd : {to[0], to[1], from[0], from[1]}) close(fd);
-      for (const std::string& each : environment) putenv(strdup(each.c_str()));
-      const std::string program = beside("gpu_target");
-      execl(program.c_str(), program.c_str(), static_cast<char*>(nullptr));
-      _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    in_ = to[1];
-    out_ = from[0];
-  }
+  // gpu_target. `environment`: "NAME=value" to set beside this program's own.
+  explicit Target(const std::vector<std::string>& environment = {})
+      : Target({beside("gpu_target")}, environment) {}
+  static Target python(const char* script) { return Target({"python3", "-c", script}, {}); }
+
   ~Target() {
     end();
     close(in_);
@@ -96,6 +83,29 @@ class Target {
   pid_t pid() const { return pid_; }
 
  private:
+  Target(std::vector<std::string> command, const std::vector<std::string>& environment) {
+    signal(SIGPIPE, SIG_IGN);  // its end is told by receive()
+    int to[2], from[2];
+    if (pipe(to) != 0 || pipe(from) != 0) std::abort();
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(to[0], 0);
+      dup2(from[1], 1);
+      for (const int fd : {to[0], to[1], from[0], from[1]}) close(fd);
+      signal(SIGPIPE, SIG_DFL);
+      for (const std::string& each : environment) putenv(strdup(each.c_str()));
+      std::vector<char*> words;
+      for (std::string& each : command) words.push_back(each.data());
+      words.push_back(nullptr);
+      execvp(words[0], words.data());
+      _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    in_ = to[1];
+    out_ = from[0];
+  }
+
   pid_t pid_ = -1;
   int in_ = -1, out_ = -1;
 };
