@@ -250,6 +250,8 @@ class Conductor : private seams::InstanceListener {
   net::Task<void> followGpus();
   void checkSlices();
   void onGpuEvent(const seams::GpuEvent& event);
+  std::shared_ptr<Instance> atFault(const seams::GpuEvent& event) const;
+  std::string cgroupOf(int pid) const;
   void takeCardOut(CardId card, const std::string& reason);
   // Kills it; `error` answers its requests, `word` says why in the ledger.
   void endFor(std::shared_ptr<Instance> instance, Error error, std::string word);

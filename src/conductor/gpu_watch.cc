@@ -156,19 +156,32 @@ void Conductor::onGpuEvent(const seams::GpuEvent& event) {
   if (!event.card.valid()) return;
   if (event.consequence == seams::Consequence::TakeCardOut) takeCardOut(event.card, event.text);
   if (event.consequence != seams::Consequence::EndInstance) return;
+  if (const auto instance = atFault(event)) {
+    endFor(instance,
+           {ErrorKind::Unavailable, "The instance's work on its GPU failed: " + event.text,
+            "FunctionUnhandledError"},
+           "fault on its GPU");
+  }
+}
+
+// The driver has ended the work of whoever failed already; neighbours on the card are not to pay
+// for it. Where it does not say who it was, it can only be the one that is alone there.
+std::shared_ptr<Instance> Conductor::atFault(const seams::GpuEvent& event) const {
+  const std::string cgroup = event.pid == 0 ? std::string() : cgroupOf(event.pid);
   std::vector<std::shared_ptr<Instance>> there;
   for (const auto& [id, instance] : instances_) {
-    if (instance->slice && instance->slice->card == event.card && isAlive(*instance)) {
-      there.push_back(instance);
-    }
+    if (!instance->slice || instance->slice->card != event.card || !isAlive(*instance)) continue;
+    if (event.pid == 0 || isWithin(cgroup, instance->cgroup)) there.push_back(instance);
   }
-  // The event does not say which process it was. The driver has ended that one's work already; its
-  // neighbours on the card are not to pay for it.
-  if (there.size() != 1) return;
-  endFor(there.front(),
-         {ErrorKind::Unavailable, "The instance's work on its GPU failed: " + event.text,
-          "FunctionUnhandledError"},
-         "fault on its GPU");
+  return there.size() == 1 ? there.front() : nullptr;
+}
+
+// Of a process that may be gone by now, as a crash of the application would leave it.
+std::string Conductor::cgroupOf(int pid) const {
+  std::string cgroup = gpus_->cgroupOf(pid);
+  if (!cgroup.empty()) return cgroup;
+  const auto seen = std::ranges::find(gpuUse_.processes, pid, &seams::ProcessUse::pid);
+  return seen == gpuUse_.processes.end() ? std::string() : seen->cgroup;
 }
 
 void Conductor::takeCardOut(CardId card, const std::string& reason) {

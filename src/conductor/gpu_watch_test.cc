@@ -35,6 +35,14 @@ class GpuWatch : public ::testing::Test {
     return cards.at(0).holders.empty() ? std::nullopt : cards[0].holders[0].driverLimit;
   }
 
+  // Of the only instance of a function.
+  int pidOf(const std::string& function) {
+    for (const InstanceStatus& status : world.conductor->instances()) {
+      if (status.function == function) return status.pid;
+    }
+    return 0;
+  }
+
   seams::FakeGpuInventory driver{oneCard()};
   World world{{}, {}, &driver};
 };
@@ -82,6 +90,33 @@ TEST_F(GpuWatch, ADriverThatHangsIsToldOfAndHoldsNobodyUp) {
     driver.letGo();
     co_await world.loop->sleep(1s);
     EXPECT_TRUE(world.conductor->driverAnswers());
+  });
+}
+
+// Two instances on one card, the processes of which are known by "/pid/N".
+TEST_F(GpuWatch, AFaultEndsTheInstanceOfTheProcessAtFaultAndNoOther) {
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec other = spec();
+    other.name = "g";
+    co_await world.deploy(spec());
+    co_await world.deploy(other);
+    EXPECT_TRUE((co_await world.call("f")).body);
+    EXPECT_TRUE((co_await world.call("g")).body);
+    const auto holders = world.conductor->cards().at(0).holders;
+    EXPECT_EQ(holders.size(), 2u);
+    const auto fault = [&](int pid) {
+      driver.addEvent({CardId(1), seams::GpuEventKind::Xid, 31, seams::Consequence::EndInstance,
+                       "Xid 31", pid});
+    };
+    fault(0);        // nobody knows whose
+    fault(1 << 30);  // of a process that is not ours
+    co_await world.loop->sleep(1s);
+    EXPECT_EQ(world.conductor->cards()[0].holders.size(), 2u);
+    fault(pidOf("g"));
+    co_await world.loop->sleep(1s);
+    const auto left = world.conductor->cards()[0].holders;
+    EXPECT_EQ(left.size(), 1u);
+    EXPECT_EQ(left[0].function.name, "f");
   });
 }
 

@@ -1,15 +1,11 @@
 #include "conductor/gpu_watchdog.h"
 
 namespace okibi::conductor {
-namespace {
 
-// By whole names: "/a/b" holds "/a/b" and "/a/b/c", not "/a/bc".
 bool isWithin(const std::string& inner, const std::string& group) {
   if (group.empty() || !inner.starts_with(group)) return false;
   return inner.size() == group.size() || group.ends_with('/') || inner[group.size()] == '/';
 }
-
-}  // namespace
 
 Bytes usedWithin(const seams::GpuUse& use, const std::string& cgroup) {
   Bytes sum;

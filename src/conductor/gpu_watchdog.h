@@ -25,6 +25,9 @@ struct Excess {
   Bytes used, allowed;
 };
 
+// By whole names: "/a/b" holds "/a/b" and "/a/b/c", not "/a/bc"; "" holds nothing.
+bool isWithin(const std::string& inner, const std::string& group);
+
 // What the processes of a control group hold, on all cards together. A process whose use the driver
 // does not know counts nothing.
 Bytes usedWithin(const seams::GpuUse& use, const std::string& cgroup);

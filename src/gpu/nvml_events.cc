@@ -40,7 +40,20 @@ Result<void> NvmlInventory::listen() {
     }
   }
   if (registered == 0) return fail(ErrorKind::Unavailable, "no card offers events");
+  auto kernelLog = KernelLog::open(options_.kernelLog);
+  if (kernelLog) {
+    kernelLog_ = std::move(*kernelLog);
+  } else {
+    log::info("faults on shared cards are nobody's", "reason=\"{}\"", kernelLog.error().message);
+  }
   return {};
+}
+
+// The kernel module writes its line before it tells of the event.
+int NvmlInventory::processOf(CardId card, std::uint64_t xid) {
+  if (!kernelLog_ || !card.valid()) return 0;
+  const seams::CardFacts& facts = cards_.cards[card.value() - 1];
+  return kernelLog_->processOf(facts.pciAddress, xid).value_or(0);
 }
 
 CardId NvmlInventory::cardOf(const nvml::EventData& event) const {
@@ -77,6 +90,7 @@ Result<std::optional<seams::GpuEvent>> NvmlInventory::waitForEvent(Duration time
     event.code = data.eventData;
     event.consequence = consequenceOf(event.code);
     event.text = describeXid(event.code);
+    event.pid = processOf(event.card, event.code);
   } else if (data.eventType == nvml::kEventDoubleBitEcc) {
     event.code = 48;
     event.consequence = consequenceOf(event.code);

@@ -6,9 +6,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "gpu/card_naming.h"
+#include "gpu/kernel_log.h"
 #include "gpu/nvml_library.h"
 #include "seams/gpu_inventory.h"
 
@@ -17,6 +19,7 @@ namespace okibi::gpu {
 struct NvmlOptions {
   std::filesystem::path library = "libnvidia-ml.so.1";
   std::filesystem::path procRoot = "/proc", sysRoot = "/sys";
+  std::filesystem::path kernelLog = "/dev/kmsg";
   std::vector<CardRule> rules;
 };
 
@@ -55,12 +58,14 @@ class NvmlInventory final : public seams::GpuInventory {
   const Offered* find(CardId card) const;
   CardId cardOf(const nvml::EventData& event) const;
   Result<void> listen();
+  int processOf(CardId card, std::uint64_t xid);
 
   NvmlOptions options_;
   std::unique_ptr<NvmlLibrary> library_;
   seams::Cards cards_;
   std::vector<Offered> offered_;  // as cards_.cards
   nvml::EventSet events_ = nullptr;
+  std::optional<KernelLog> kernelLog_;  // where it may be read
 };
 
 }  // namespace okibi::gpu

@@ -39,6 +39,7 @@ NvmlOptions options(const FakeWorld& world) {
   made.library = OKIBI_FAKE_NVML_LIBRARY;
   made.procRoot = world.directory().path() / "proc";
   made.sysRoot = world.directory().path() / "sys";
+  made.kernelLog = world.directory().path() / "kmsg";
   return made;
 }
 
@@ -194,6 +195,7 @@ TEST(NvmlInventory, OperatorsNamesComeFirst) {
 
 TEST(NvmlInventory, EventsSayWhatTheyMean) {
   FakeWorld world(kTwoCards);
+  const auto kernelLog = world.directory().write("kmsg", "");
   auto inventory = NvmlInventory::open(options(world));
   ASSERT_TRUE(inventory);
   const auto none = (*inventory)->waitForEvent(0s);
@@ -201,14 +203,18 @@ TEST(NvmlInventory, EventsSayWhatTheyMean) {
   EXPECT_FALSE(*none);
   world.set(std::string("event 0 xid 31\nevent 1 xid 79\nevent 1 ecc 0\nevent 0 xid 5\n") +
             std::string(kTwoCards));
+  std::ofstream(kernelLog, std::ios::app)
+      << "NVRM: Xid (PCI:0000:17:00): 31, pid=4242, name=python3\n";
   const auto next = [&] { return (*inventory)->waitForEvent(1s).value().value(); };
   const seams::GpuEvent fault = next();
   EXPECT_EQ(fault.card, CardId(1));
   EXPECT_EQ(fault.code, 31u);
   EXPECT_EQ(fault.consequence, seams::Consequence::EndInstance);
+  EXPECT_EQ(fault.pid, 4242);
   const seams::GpuEvent fallen = next();
   EXPECT_EQ(fallen.card, CardId(2));
   EXPECT_EQ(fallen.consequence, seams::Consequence::TakeCardOut);
+  EXPECT_EQ(fallen.pid, 0);
   EXPECT_EQ(fallen.text, "Xid 79: the card has fallen off the bus");
   EXPECT_EQ(next().consequence, seams::Consequence::TakeCardOut);
   EXPECT_EQ(next().consequence, seams::Consequence::Report);

@@ -73,6 +73,7 @@ struct GpuEvent {
   std::uint64_t code = 0;  // the Xid
   Consequence consequence = Consequence::Report;
   std::string text;  // "Xid 79: the card has fallen off the bus"
+  int pid = 0;       // of the process at fault, on the host; 0: not known
 };
 
 class GpuInventory {
