@@ -137,6 +137,7 @@ Result<sim::Report> simulateAll(Setup& setup, const std::string& protocol) {
   }
   for (const sim::WorkloadFunction& function : setup.workload->functions()) {
     report.weights.push_back(function.weight);
+    report.functions.push_back(function.name);
   }
   return report;
 }

@@ -84,6 +84,8 @@ void Planner::Core::runTimers() {
       onIdleTimer(instances_.at(InstanceId(due->id)));
     } else if (due->kind == TimerKind::StartAhead) {
       onStartAhead(functions_.at(FunctionKey(due->id)));
+    } else if (due->kind == TimerKind::Ghost) {
+      onGhostTimer(functions_.at(FunctionKey(due->id)));
     } else if (due->kind == TimerKind::Minimum) {
       onMinimumTimer(FunctionKey(due->id));
     } else {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "planner/function.h"
+#include "planner/holding_price.h"
 #include "planner/placement.h"
 #include "planner/planner.h"
 #include "planner/timer_set.h"
@@ -155,13 +156,27 @@ class Planner::Core {
   // learning.cc
   bool parks(const Function& function) const;
   void noteArrival(Function& function);
+  void countArrival(Function& function);
   void chooseRule(Instance& instance);
   void chooseByHistogram(Instance& instance);
   bool learns(const Function& function) const;
-  void noteWanted(const Instance& instance);
-  void noteGivenUp(const Instance& instance);
+  void noteWanted(Instance& instance);
+  void noteGivenUp(Instance& instance);
   void noteStart(Function& function);
   void noteReady(const Instance& instance, Duration took);
+  void fadePrices();
+  double startCost(const Function& function) const;
+  static std::size_t rankOf(const Instance& instance);
+  void closeStep(const Function& function, const IdleWatch& watch, Duration reached, bool wanted);
+  double clearlyWorth(const Function& function) const;
+  void enterSteps(const Function& function, IdleWatch& watch, std::size_t rank);
+  void reviewIdle(Instance& instance);
+  void decide(const Function& function, IdleWatch& watch) const;
+  void followLeader(Instance& instance);
+  void armGhosts(Function& function);
+  void cancelGhosts(Function& function);
+  void onGhostTimer(Function& function);
+  static void dropGhost(Habits& habits, std::size_t index);
   void cancelStartAhead(Function& function);
   void onStartAhead(Function& function);
 
@@ -233,8 +248,13 @@ class Planner::Core {
   WaitingLine runtimeLine_;           // functions that wait for the runtime
   std::optional<Instant> wake_;       // the last WakeAt, until it has passed
   std::uint64_t lastInstance_ = 0, lastArrival_ = 0, lastIdle_ = 0;
-  ArrivalModel model_;
-  double meanStart_ = 0;  // seconds, over all functions
+  // KeepAlivePolicy::Learned
+  ReturnModel model_;
+  HoldingPrice parkingCard_, parkingHost_;  // of functions that park
+  HoldingPrice card_, cpu_;                 // of those that do not
+  std::int64_t learned_ = 0;                // idle times
+  int allStarts_ = 0;                       // in meanStart_
+  double meanStart_ = 0;                    // seconds, over all functions
   bool draining_ = false;
   bool runtimeDown_ = false;
 };

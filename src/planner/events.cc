@@ -38,6 +38,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
 void Planner::Core::retire(Function& function) {
   function.retired = true;
   cancelStartAhead(function);
+  cancelGhosts(function);
   function.minimum = 0;
   maybeAsleep_.push_back(function.key);
   if (!function.pool) return;

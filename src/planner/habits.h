@@ -5,25 +5,23 @@
 #include <array>
 #include <optional>
 
-#include "planner/arrival_model.h"
+#include "planner/arrival_history.h"
 #include "planner/idle_histogram.h"
+#include "planner/idle_watch.h"
 
 namespace okibi::planner {
 
 struct Habits {
-  // Learned
-  Rates rates;
+  // Learned; about a kilobyte
+  ArrivalHistory arrivals;
   double startSeconds = 0;  // what a start took, averaged
-  bool hasStarted = false;
-  // Idle times of instances that were given up before they were wanted again, the last one last:
-  // the next start tells how long it would have taken.
-  struct Ghost {
-    Instant idleSince;
-    ArrivalModel::Class idleClass = 0;
-  };
-  static constexpr std::size_t kGhosts = 4;
-  std::array<Ghost, kGhosts> ghosts;
+  int starts = 0;           // in that average
+  // Idle times of instances that were given up and would not have been wanted yet; the last one is
+  // taken first.
+  static constexpr std::size_t kGhosts = 6;
+  std::array<IdleWatch, kGhosts> ghosts;
   std::size_t ghostCount = 0;
+  std::optional<Instant> ghostTimer;  // armed
 
   // Histogram
   std::optional<IdleHistogram> histogram;

@@ -7,8 +7,8 @@
 
 #include "base/ids.h"
 #include "base/units.h"
-#include "planner/arrival_model.h"
 #include "planner/command.h"
+#include "planner/idle_watch.h"
 #include "planner/instance_state.h"
 #include "planner/keep_alive.h"
 #include "planner/linked_list.h"
@@ -62,11 +62,10 @@ struct Instance {
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
 
-  std::uint64_t idleOrder = 0;  // running number of the last time it became idle
-  Instant idleSince;            // valid while isIdle() and while it is parked
-  KeepAliveRule rule;           // for this time of being idle
-  ArrivalModel::Class idleClass = 0;
-  ArrivalModel::Choice choice;   // what the rule was made of, when learned
+  std::uint64_t idleOrder = 0;   // running number of the last time it became idle
+  Instant idleSince;             // valid while isIdle() and while it is parked
+  KeepAliveRule rule;            // for this time of being idle
+  IdleWatch watch;               // of this time of being idle, when learned
   bool ahead = false;            // started for a request that was expected
   bool busy = false;             // counted as such in its pool
   double worth = 0;              // of keeping it, per GB and second: the least is given up first

@@ -7,6 +7,9 @@
 
 namespace okibi::planner {
 
+// A hundred years.
+inline constexpr Duration kForever = std::chrono::hours(876'000);
+
 // Times since the last request ended.
 struct KeepAliveRule {
   Duration idleTimeout{};

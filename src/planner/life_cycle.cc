@@ -228,7 +228,8 @@ Hold Planner::Core::holdOf(const Instance& instance) {
 }
 
 void Planner::Core::armIdleTimer(Instance& instance) {
-  const Instant due = nextIdleStep(instance.rule, instance.idleSince, holdOf(instance)).at;
+  Instant due = nextIdleStep(instance.rule, instance.idleSince, holdOf(instance)).at;
+  if (learns(*instance.function)) due = std::min(due, instance.watch.nextEdge());
   // An earlier timer stays: it looks again when it fires, which is cheaper than moving it each
   // time.
   if (instance.timer && *instance.timer <= due) return;
@@ -246,6 +247,7 @@ void Planner::Core::disarmIdleTimer(Instance& instance) {
 void Planner::Core::onIdleTimer(Instance& instance) {
   instance.timer.reset();
   if (!instance.isIdle() && instance.state != InstanceState::Parked) return;
+  if (learns(*instance.function)) reviewIdle(instance);
   // A late timer may find it due for release without having been frozen or parked.
   if (nextIdleStep(instance.rule, instance.idleSince, Hold::Parked).at <= now_) {
     noteGivenUp(instance);

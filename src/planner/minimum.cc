@@ -12,9 +12,6 @@
 namespace okibi::planner {
 namespace {
 
-// Long enough: a hundred years.
-constexpr Duration kForever = std::chrono::hours(876'000);
-
 // A start that was only for the minimum is tried again after 1, 2, 4 … s, at most a minute.
 Duration retryAfter(int failures) {
   const int doublings = std::min(failures - 1, 6);

@@ -15,6 +15,7 @@ enum class TimerKind {
   Yield,       // a function has waited long for capacity; id: FunctionKey
   StartAhead,  // a request of a function is expected; id: FunctionKey
   Minimum,     // starts for the minimum failed and may be tried again; id: FunctionKey
+  Ghost,       // an idle time without its instance reached a step (IdleWatch); id: FunctionKey
   Idle,        // an instance may be due for freeze or release; id: InstanceId
 };
 

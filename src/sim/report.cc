@@ -95,6 +95,21 @@ std::vector<Line> lines(const Report& report) {
   };
 }
 
+// In the workload's order; those that had no request are left out.
+boost::json::array functionsJson(const Report& report, const Tally& tally) {
+  boost::json::array functions;
+  for (std::size_t i = 0; i < tally.functions.size(); ++i) {
+    const FunctionTally& f = tally.functions[i];
+    if (f.requests == 0) continue;
+    functions.push_back(boost::json::object{{"name", report.functions[i]},
+                                            {"requests", f.requests},
+                                            {"cold", f.cold},
+                                            {"woken", f.woken},
+                                            {"refused", f.refused}});
+  }
+  return functions;
+}
+
 boost::json::object jsonOf(const Run& run, const Report& report) {
   const Tally& t = run.tally;
   const Cost cost = costOf(t, report.prices);
@@ -127,6 +142,7 @@ boost::json::object jsonOf(const Run& run, const Report& report) {
            boost::json::object{{"p50", t.coldShareOfFunctionAt(0.5, report.weights)},
                                {"p75", t.coldShareOfFunctionAt(0.75, report.weights)},
                                {"alwaysCold", t.alwaysColdFunctions(report.weights)}}},
+          {"functions", functionsJson(report, t)},
           {"costMicros", boost::json::object{{"active", cost.active.micros()},
                                              {"idle", cost.idle.micros()},
                                              {"parked", cost.parked.micros()},

@@ -26,7 +26,8 @@ struct Report {
   std::string workload;  // file or seed
   std::string protocol;
   Duration horizon{};
-  std::vector<double> weights;  // by function
+  std::vector<double> weights;         // by function
+  std::vector<std::string> functions;  // their names
   SimPrices prices;
   std::vector<Run> runs;
 };

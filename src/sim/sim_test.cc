@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
@@ -212,8 +213,11 @@ TEST_F(SimTest, ReportsSayTheSameInEveryForm) {
   report.weights.assign(workload->functions().size(), 1);
   report.prices.idleGbSecond = *ledger::parseUnitPrice("0.00001");
   report.runs.push_back({"fixed:10m", run("fixed:10m", *workload, shared())});
+  for (const WorkloadFunction& f : workload->functions()) report.functions.push_back(f.name);
   EXPECT_TRUE(toText(report).contains("12.213"));  // 186 of 1,523
   EXPECT_TRUE(toJson(report).contains("\"cold\":1.86E2"));
+  const std::string first = fmt::format("{{\"name\":\"{}\",\"requests\":", report.functions[0]);
+  EXPECT_TRUE(toJson(report).contains(first));
   const std::string html = toHtml(report);
   EXPECT_TRUE(html.contains("a&lt;b"));
   EXPECT_FALSE(html.contains("src="));
