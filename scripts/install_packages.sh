@@ -10,7 +10,7 @@ declare -A groups=(
   [build]="clang-19 lld-19 cmake ninja-build ccache pkg-config ca-certificates git python3
     libhowardhinnant-date-dev tzdata libboost1.81-dev libboost-json1.81-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-dev
     libarchive-dev libdeflate-dev zlib1g-dev libzstd-dev libyaml-cpp-dev libcli11-dev libfmt-dev
-    libspdlog-dev libgtest-dev libgmock-dev libbenchmark-dev"
+    libspdlog-dev libre2-dev libgtest-dev libgmock-dev libbenchmark-dev"
   [run]="tzdata skopeo e2fsprogs iproute2 procps curl python3 ca-certificates"
   [test]="libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 umoci crun runc docker-registry wrk jq curl git python3
     nodejs npm universal-ctags"

@@ -82,6 +82,7 @@ Result<Answer> listScalingConfigs(const Call& call);
 Result<Answer> listConcurrencyConfigs(const Call& call);
 Result<Answer> listAsyncConfigs(const Call& call);
 Result<Answer> serveTags(const Call& call);              // tags-v2
+Result<Answer> serveDomains(const Call& call);           // custom-domains[/{domain}]
 Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
 Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
 net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images

@@ -23,8 +23,6 @@ constexpr Operation kNotOffered[] = {
     {"GET", "sessions", "GetSession"},
     {"PUT", "sessions", "UpdateSession"},
     {"DELETE", "sessions", "DeleteSession"},
-    {"POST", "custom-domains", "CreateCustomDomain"},
-    {"PUT", "custom-domains", "UpdateCustomDomain"},
     {"POST", "layers", "CreateLayerVersion"},
     {"PUT", "layers", "PutLayerACL"},
     {"PUT", "resource-groups", "ChangeResourceGroup"},
@@ -79,25 +77,18 @@ Result<Answer> serveFunctionConfigs(const Call& call) {
 Result<Answer> serveAccountConfigs(const Call& call) {
   const std::string resource = call.path.empty() ? std::string() : call.path[0];
   if (resource == "tags-v2") return serveTags(call);
+  if (resource == "custom-domains") return serveDomains(call);
   if (call.method == "GET" && call.path.size() == 1) {
     for (const Resource& list : kListed) {
       if (list.name == resource) return list.serve(call);
     }
-    constexpr std::pair<std::string_view, std::string_view> kEmptyLists[] = {
-        {"custom-domains", R"({"customDomains":[]})"}, {"layers", R"({"layers":[]})"}};
-    for (const auto& [name, body] : kEmptyLists) {
-      if (resource == name) return ok(std::string(body));
-    }
+    if (resource == "layers") return ok(R"({"layers":[]})");
     if (resource == "regions") {
       const json::object region{{"RegionId", toJsonText(call.region())},
                                 {"LocalName", toJsonText(call.region())}};
       return ok(json::serialize(
           json::object{{"Regions", json::object{{"Region", json::array{region}}}}}));
     }
-  }
-  if (resource == "custom-domains" && call.path.size() == 2 && call.method != "PUT") {
-    return fail(ErrorKind::NotFound, fmt::format("there is no domain '{}'", call.path[1]),
-                "DomainNameNotFound");
   }
   return refuseByName(call, resource);
 }

@@ -131,7 +131,8 @@ void readRules(const Reader& in, HttpTriggerConfig& out) {
 
 }  // namespace
 
-void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& out) {
+void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& out,
+                  std::string_view rulesKey) {
   constexpr std::pair<std::string_view, HttpAuth> kTypes[] = {{"anonymous", HttpAuth::Anonymous},
                                                               {"function", HttpAuth::Function},
                                                               {"bearer", HttpAuth::Bearer},
@@ -149,18 +150,18 @@ void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& o
   }
   out.auth = known->second;
   const bool bare = out.auth == HttpAuth::Anonymous || out.auth == HttpAuth::Function;
-  const json::value* config = in.find("authConfig");
+  const json::value* config = in.find(rulesKey);
   if (bare) return;
   if (config == nullptr) {
-    return in.complain("authConfig", fmt::format("is required for authType {}", *type));
+    return in.complain(rulesKey, fmt::format("is required for authType {}", *type));
   }
   // JSON text inside JSON, or the object itself.
   if (const json::object* object = config->if_object()) {
-    return readRules(Reader(*object, complaints, in.pathOf("authConfig")), out);
+    return readRules(Reader(*object, complaints, in.pathOf(rulesKey)), out);
   }
-  auto object = parseObject(in.text("authConfig").value_or(""), "authConfig");
-  if (!object) return in.complain("authConfig", "is not a JSON object");
-  readRules(Reader(*object, complaints, in.pathOf("authConfig")), out);
+  auto object = parseObject(in.text(rulesKey).value_or(""), rulesKey);
+  if (!object) return in.complain(rulesKey, "is not a JSON object");
+  readRules(Reader(*object, complaints, in.pathOf(rulesKey)), out);
 }
 
 void readCors(const Reader& in, std::optional<CorsRule>& out) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Who may call an HTTP trigger, and from which origins: authType with authConfig, corsConfig (fact
-// sheet 1.5, 3.7). Complains by path. Inside api only.
+// Who may call an HTTP trigger or a custom domain, and from which origins: authType with
+// authConfig, corsConfig (fact sheet 1.5, 3.7). Complains by path. Inside api only.
 
 #include <optional>
 
@@ -10,7 +10,9 @@
 
 namespace okibi::api {
 
-void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& out);
+// `rulesKey`: the member that says which tokens, users or key.
+void readHttpAuth(const Reader& in, Complaints& complaints, HttpTriggerConfig& out,
+                  std::string_view rulesKey = "authConfig");
 void readCors(const Reader& in, std::optional<CorsRule>& out);
 
 }  // namespace okibi::api

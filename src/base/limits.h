@@ -32,6 +32,16 @@ inline constexpr std::chrono::seconds kHookTimeoutDefault{3};
 inline constexpr std::chrono::seconds kListenTimeout{120};  // start check: the port must accept
 inline constexpr int kTriggersPerFunction = 50;
 
+// Custom domains (Function Compute's, where it names one)
+inline constexpr std::size_t kDomainsPerAccount = 100;
+inline constexpr std::size_t kDomainNameLength = 253;  // RFC 1035
+inline constexpr std::size_t kRoutesPerDomain = 100;
+inline constexpr std::size_t kRewriteRulesPerRoute = 100;
+inline constexpr std::size_t kRewriteText = 1024;  // characters of a rule's match or replacement
+inline constexpr Bytes kRegexMemory = Bytes::kib(256);  // of one compiled rule
+inline constexpr Bytes kCertificate = Bytes::kib(20), kPrivateKey = Bytes::kib(4);
+inline constexpr std::size_t kCipherSuites = 100;
+
 // Accounts
 inline constexpr std::size_t kAccounts = 1000;
 inline constexpr std::size_t kKeysPerAccount = 10;

@@ -181,6 +181,19 @@ void addQuotaCommands(App& app, CommandLine& l) {
   }
 }
 
+void addDomainCommands(App& app, CommandLine& l) {
+  App* domain = app.add_subcommand("domain", "Custom domains: names whose paths lead to functions");
+  domain->require_subcommand(1);
+  add(*domain, l, "ls", "List the custom domains", listDomains);
+  add(*domain, l, "info", "Show one, with its routes",
+      [&l](Context& c) { return showDomain(c, l.name); })
+      ->add_option("name", l.name, "The domain")
+      ->required();
+  add(*domain, l, "rm", "Delete one", [&l](Context& c) { return removeDomain(c, l.name); })
+      ->add_option("name", l.name, "The domain")
+      ->required();
+}
+
 void addOtherCommands(App& app, CommandLine& l) {
   App* estimate = addLocal(app, l, "estimate", "What a steady load would cost a day",
                            [&l](Format f) { return showEstimate(f, l.estimate); });
@@ -350,6 +363,7 @@ void configure(App& app, CommandLine& line) {
   addImageCommands(app, line);
   addAccountCommands(app, line);
   addQuotaCommands(app, line);
+  addDomainCommands(app, line);
   addOtherCommands(app, line);
   addSimulate(app, line);
   for (App* command : app.get_subcommands([](const App*) { return true; })) {

@@ -25,6 +25,10 @@ inline constexpr std::string_view kApi = "/2023-03-30";
 inline constexpr std::string_view kOwnApi = "/okibi/v1";
 std::string functionPath(std::string_view name);  // "/2023-03-30/functions/NAME"
 
+// All pages of a list.
+Outcome<boost::json::array> collect(Client& client, const std::string& path,
+                                    const std::string& action, std::string_view name);
+
 void print(std::string_view text);      // on standard output
 void printLine(std::string_view text);  // with a line end
 void note(std::string_view text);       // on standard error, with a line end
@@ -48,6 +52,13 @@ Outcome<void> invoke(Context& context, const InvokeOptions& options);
 Outcome<void> listFunctions(Context& context);
 Outcome<void> showFunction(Context& context, const std::string& name);
 Outcome<void> removeFunction(Context& context, const std::string& name);
+
+struct DomainPlan;
+// Creates or updates it; routes of other paths stay. File names are looked up in `folder`.
+Outcome<Json> putDomain(Context& context, const DomainPlan& plan, const std::string& folder);
+Outcome<void> listDomains(Context& context);
+Outcome<void> showDomain(Context& context, const std::string& name);
+Outcome<void> removeDomain(Context& context, const std::string& name);
 
 struct LogsOptions {
   std::string name;

@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <optional>
 
 #include <fmt/format.h>
@@ -143,7 +144,17 @@ Outcome<Json> deployFunction(Context& context, const FunctionPlan& plan,
     }
     triggers.push_back(std::move(*made));
   }
-  return Json(JsonObject{{"function", std::move(*function)}, {"triggers", std::move(triggers)}});
+  JsonObject out{{"function", std::move(*function)}, {"triggers", std::move(triggers)}};
+  if (plan.domain) {
+    const std::string folder = std::filesystem::path(options.file).parent_path().string();
+    Outcome<Json> domain = putDomain(context, *plan.domain, folder);
+    if (!domain) {
+      return std::unexpected(inFunction(domain.error(), "custom domain " + plan.domain->name));
+    }
+    if (!context.asJson()) printLine(plan.name + ": custom domain " + text(*domain, "domainName"));
+    out["customDomain"] = std::move(*domain);
+  }
+  return Json(std::move(out));
 }
 
 }  // namespace

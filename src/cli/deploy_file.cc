@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include "base/encoding.h"
 #include "cli/yaml_json.h"
 
 namespace okibi::cli {
@@ -12,10 +13,10 @@ namespace {
 constexpr std::string_view kTopKeys = "edition name access vars resources actions template";
 constexpr std::string_view kResourceKeys = "component props actions extend";
 // Read from the file, but not part of a function's body.
-constexpr std::string_view kApart[] = {"region", "endpoint", "triggers"};
-constexpr std::string_view kWithoutEffect[] = {
-    "asyncInvokeConfig", "concurrencyConfig", "provisionConfig", "scalingConfig",
-    "vpcBinding",        "customDomain",      "annotations"};
+constexpr std::string_view kApart[] = {"region", "endpoint", "triggers", "customDomain"};
+constexpr std::string_view kWithoutEffect[] = {"asyncInvokeConfig", "concurrencyConfig",
+                                               "provisionConfig",   "scalingConfig",
+                                               "vpcBinding",        "annotations"};
 constexpr std::string_view kOnlyAtCreation[] = {"functionName", "tags", "resourceGroupId"};
 
 std::string textOf(const JsonObject& object, std::string_view key) {
@@ -61,6 +62,51 @@ Result<void> takeTriggers(const JsonObject& props, const std::string& place, Fun
   return {};
 }
 
+// One route in fc3's short form, for this function; or all of them, which may leave the function's
+// name out.
+Result<void> takeRoutes(JsonObject& body, const std::string& place, const std::string& function) {
+  boost::json::array routes;
+  if (const Json* route = body.if_contains("route"); route != nullptr) {
+    routes.push_back(*route);
+    body.erase("route");
+  } else if (const Json* config = body.if_contains("routeConfig"); config != nullptr) {
+    const Json* list = config->is_object() ? config->get_object().if_contains("routes") : nullptr;
+    if (list != nullptr && list->is_array()) routes = list->get_array();
+  }
+  if (routes.empty()) return fail(ErrorKind::Invalid, place + ": route is missing");
+  for (Json& route : routes) {
+    if (!route.is_object()) return fail(ErrorKind::Invalid, place + ".route: must be an object");
+    route.get_object().emplace("functionName", function);
+  }
+  body["routeConfig"] = JsonObject{{"routes", std::move(routes)}};
+  return {};
+}
+
+Result<void> takeDomain(const JsonObject& props, const std::string& propsPlace,
+                        FunctionPlan& plan) {
+  const Json* value = props.if_contains("customDomain");
+  if (value == nullptr) return {};
+  const std::string place = propsPlace + ".customDomain";
+  if (!value->is_object()) return fail(ErrorKind::Invalid, place + ": must be an object");
+  DomainPlan domain;
+  domain.body = value->get_object();
+  domain.name = textOf(domain.body, "domainName");
+  domain.body.erase("domainName");
+  if (domain.name.empty() || toLower(domain.name) == "auto") {
+    return fail(ErrorKind::Invalid, place +
+                                        ".domainName: must be a name of yours; 'auto' asks a "
+                                        "service that does not exist here");
+  }
+  if (auto taken = takeRoutes(domain.body, place, textOf(props, "functionName")); !taken) {
+    return taken;
+  }
+  if (Json* auth = domain.body.if_contains("authConfig"); auth && auth->is_object()) {
+    flatten(auth->get_object(), "authInfo");
+  }
+  plan.domain = std::move(domain);
+  return {};
+}
+
 // "auto" asks Alibaba's services for something that does not exist here.
 void dropAuto(JsonObject& body, FunctionPlan& plan) {
   for (std::string_view key : {"logConfig", "vpcConfig", "nasConfig", "ossMountConfig"}) {
@@ -94,6 +140,7 @@ Result<FunctionPlan> readFunction(const std::string& resource, JsonObject props,
     }
   }
   if (Result<void> done = takeTriggers(props, place, plan); !done) return fail(done.error());
+  if (Result<void> done = takeDomain(props, place, plan); !done) return fail(done.error());
   for (std::string_view key : kApart) props.erase(key);
   for (std::string_view key : kWithoutEffect) {
     if (props.erase(key) > 0) {

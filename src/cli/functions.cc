@@ -9,22 +9,6 @@ namespace okibi::cli {
 
 namespace {
 
-// All pages of a list.
-Outcome<boost::json::array> collect(Client& client, const std::string& path,
-                                    const std::string& action, std::string_view name) {
-  boost::json::array all;
-  std::string next;
-  do {
-    Outcome<Json> page = client.get(path, action, {{"limit", "100"}, {"nextToken", next}});
-    if (!page) return std::unexpected(page.error());
-    for (const Json& item : items(*page, name)) all.push_back(item);
-    std::string token = text(*page, "nextToken");
-    if (token == next) break;
-    next = std::move(token);
-  } while (!next.empty());
-  return all;
-}
-
 std::string gpuText(const Json& function) {
   Json gpu = member(function, "gpuConfig");
   if (text(gpu, "gpuType").empty()) return "-";
@@ -71,6 +55,21 @@ void describeFunction(const Json& function, const boost::json::array& triggers) 
 }
 
 }  // namespace
+
+Outcome<boost::json::array> collect(Client& client, const std::string& path,
+                                    const std::string& action, std::string_view name) {
+  boost::json::array all;
+  std::string next;
+  do {
+    Outcome<Json> page = client.get(path, action, {{"limit", "100"}, {"nextToken", next}});
+    if (!page) return std::unexpected(page.error());
+    for (const Json& item : items(*page, name)) all.push_back(item);
+    std::string token = text(*page, "nextToken");
+    if (token == next) break;
+    next = std::move(token);
+  } while (!next.empty());
+  return all;
+}
 
 Outcome<void> listFunctions(Context& context) {
   Outcome<boost::json::array> functions =

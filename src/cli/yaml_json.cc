@@ -21,6 +21,8 @@ constexpr std::string_view kHealthCheck =
     "successThreshold";
 constexpr std::string_view kHook = "handler command timeout";
 
+constexpr std::string_view kRoute = "path functionName qualifier methods rewriteConfig";
+
 // An object that is not listed may hold any key (the server checks it).
 constexpr ObjectSchema kObjects[] = {
     {"",
@@ -48,6 +50,14 @@ constexpr ObjectSchema kObjects[] = {
     {"triggers[]",
      "triggerName triggerType triggerConfig qualifier description invocationRole sourceArn"},
     {"concurrencyConfig", "reservedConcurrency"},
+    {"customDomain",
+     "domainName protocol route routeConfig certConfig tlsConfig authConfig wafConfig corsConfig"},
+    {"customDomain.route", kRoute},
+    {"customDomain.routeConfig", "routes"},
+    {"customDomain.routeConfig.routes[]", kRoute},
+    {"customDomain.certConfig", "certName certificate privateKey"},
+    {"customDomain.tlsConfig", "minVersion maxVersion cipherSuites"},
+    {"customDomain.authConfig", "authType authInfo"},
 };
 
 constexpr std::string_view kNumbers =
@@ -57,7 +67,7 @@ constexpr std::string_view kNumbers =
 constexpr std::string_view kTruths =
     "internetAccess enableLongLiving disableOndemand insecure enableRequestMetrics "
     "enableInstanceMetrics enableLlmMetrics disableURLInternet allowCredentials enable enableTLS "
-    "readOnly disableSessionIdReuse";
+    "readOnly disableSessionIdReuse enableWAF";
 
 bool lists(std::string_view words, std::string_view word) {
   for (std::string_view one : split(words, ' ')) {

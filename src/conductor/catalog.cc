@@ -6,6 +6,7 @@ namespace okibi::conductor {
 
 Result<void> Catalog::load() {
   if (auto loaded = resources_.load(); !loaded) return loaded;
+  domains_.load();
   auto quotas = store_.quotas();
   if (!quotas) return fail(quotas.error());
   for (const seams::StoredQuota& quota : *quotas)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "conductor/domain_table.h"
 #include "conductor/resource_map.h"
 #include "model/function.h"
 #include "model/trigger.h"
@@ -19,7 +20,8 @@ namespace okibi::conductor {
 
 class Catalog {
  public:
-  explicit Catalog(seams::StateStore& store) : store_(store), resources_(store) {}
+  explicit Catalog(seams::StateStore& store)
+      : store_(store), resources_(store), domains_(resources_) {}
 
   Result<void> load();
 
@@ -37,6 +39,10 @@ class Catalog {
   ResourceMap& resources() { return resources_; }
   const ResourceMap& resources() const { return resources_; }
 
+  // Custom domains.
+  DomainTable& domains() { return domains_; }
+  const DomainTable& domains() const { return domains_; }
+
   // Quota of an account by name; nullopt: the platform's default.
   std::optional<std::int64_t> quota(const std::string& account, std::string_view name) const;
   Result<void> putQuota(const std::string& account, std::string_view name, std::int64_t value);
@@ -53,6 +59,7 @@ class Catalog {
  private:
   seams::StateStore& store_;
   ResourceMap resources_;
+  DomainTable domains_;
   std::map<std::pair<std::string, std::string>, std::int64_t> quotas_;  // by account and name
   std::map<FunctionRef, Function> functions_;
   std::map<std::pair<FunctionRef, std::string>, Trigger> triggers_;

@@ -58,6 +58,8 @@ std::span<const Key> keys() {
       {"region", [](Config& c, const YAML::Node& n) { c.region = n.as<std::string>(); }},
       {"publicDomain",
        [](Config& c, const YAML::Node& n) { c.publicDomain = n.as<std::string>(); }},
+      {"hostNames",
+       [](Config& c, const YAML::Node& n) { c.hostNames = n.as<std::vector<std::string>>(); }},
       {"queueDeadlineSeconds",
        [](Config& c, const YAML::Node& n) { c.queueDeadline = Seconds(n.as<std::int64_t>()); }},
       {"cardTurns", [](Config& c, const YAML::Node& n) { c.cardTurns = n.as<int>(); }},

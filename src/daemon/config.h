@@ -35,6 +35,9 @@ struct Config {
   std::string account = "1000000000000001";                   // account: of the first key
   std::string region = "local";                               // region
   std::string publicDomain;  // publicDomain: of HTTP triggers; empty: okibi.localhost
+  // hostNames: names of this daemon's API, which no custom domain may take; the machine's own is
+  // one
+  std::vector<std::string> hostNames;
   Seconds queueDeadline = limits::kQueueDeadlineDefault;  // queueDeadlineSeconds: 1–3600
   // cardTurns: instances that compute on one card at once, each in proportion to its slice; 0: all,
   // as the driver shares the card

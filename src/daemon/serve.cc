@@ -1,15 +1,18 @@
 #include "daemon/serve.h"
 
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "auth/access_key.h"
 #include "auth/verifier.h"
+#include "base/encoding.h"
 #include "base/log.h"
 #include "conductor/clock.h"
 #include "conductor/conductor.h"
@@ -109,7 +112,9 @@ struct Doors {
     const net::RequestHead& head = exchange.request();
     const std::string requestId = gateway::makeRequestId();
     const bool isApi = api::Api::owns(head);
-    if (authentication == Authentication::None && looksLikeRebinding(head)) {
+    // A custom domain leads to functions only, whoever asks.
+    if (authentication == Authentication::None && looksLikeRebinding(head) &&
+        !gateway.ownsHost(head)) {
       const Error error{
           ErrorKind::Denied,
           "Host and Origin must be this machine's loopback while requests are unsigned",
@@ -214,6 +219,16 @@ net::Task<void> runTimers(net::Loop& loop, const conductor::Catalog& catalog,
   }
 }
 
+// Hosts that no account may have as its custom domain.
+std::vector<std::string> ownHosts(const Config& config) {
+  std::vector<std::string> hosts;
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) == 0) hosts.push_back(toLower(name.data()));
+  for (const std::string& host : config.hostNames) hosts.push_back(toLower(host));
+  if (!config.publicDomain.empty()) hosts.push_back("." + toLower(config.publicDomain));
+  return hosts;
+}
+
 // Calls that nobody is waiting for: accepted ones, and those of timers.
 void startCalls(net::Loop& loop, conductor::AsyncQueue& queue, const conductor::Catalog& catalog,
                 gateway::Gateway& gateway) {
@@ -226,7 +241,7 @@ void startCalls(net::Loop& loop, conductor::AsyncQueue& queue, const conductor::
 gateway::GatewayOptions gatewayOptions(const Config& config,
                                        const conductor::TriggerAddresses& addresses) {
   const bool open = config.authentication == Authentication::None;
-  return {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, addresses};
+  return {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, addresses, 0};
 }
 
 api::ApiOptions apiOptions(const Config& config, const conductor::TriggerAddresses& addresses) {
@@ -266,6 +281,7 @@ Result<void> run(const Config& config) {
   if (!accounting) return fail(accounting.error());
   conductor::Catalog catalog(**store);
   if (auto loaded = catalog.load(); !loaded) return loaded;
+  catalog.domains().reserve(ownHosts(config));
 
   images::OciImageStore::Options imageOptions;
   imageOptions.stateDirectory = directory->path();

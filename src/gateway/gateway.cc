@@ -22,23 +22,36 @@ bool isApiInvocation(std::string_view path) {
          path.size() > kApiPrefix.size() + kInvocations.size();
 }
 
+Result<void> checkSynchronous(const net::RequestHead& head) {
+  if (equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", "Sync"), "Sync")) return {};
+  return fail(ErrorKind::Invalid,
+              "x-fc-invocation-type: HTTP triggers are called synchronously; use InvokeFunction",
+              "InvalidArgument");
+}
+
 }  // namespace
 
-// A trigger's own host comes first: below it every path is the function's.
+// A trigger's own host, or a custom domain, comes first: below it every path is the function's.
 bool Gateway::isInvocation(const net::RequestHead& head) const {
-  return isApiInvocation(head.path()) && !options_.addresses.match(head.headers.getOr("host", ""));
+  return isApiInvocation(head.path()) &&
+         !options_.addresses.match(head.headers.getOr("host", "")) && domainOf(head) == nullptr;
 }
 
 bool Gateway::owns(const net::RequestHead& head) const {
   std::string_view target = head.target;
-  return isApiInvocation(head.path()) || labelOf(head, target).has_value();
+  return isApiInvocation(head.path()) || labelOf(head, target).has_value() || ownsHost(head);
+}
+
+const conductor::Domain* Gateway::domainOf(const net::RequestHead& head) const {
+  const std::string_view host = head.headers.getOr("host", "");
+  return options_.addresses.match(host) ? nullptr : conductor_.catalog().domains().find(host);
 }
 
 // A name says more than a path: below a trigger's name every path is the function's.
 std::optional<conductor::TriggerAddresses::Match> Gateway::labelOf(const net::RequestHead& head,
                                                                    std::string_view& target) const {
   if (auto match = options_.addresses.match(head.headers.getOr("host", ""))) return match;
-  if (!target.starts_with(kProxyPrefix)) return std::nullopt;
+  if (!target.starts_with(kProxyPrefix) || ownsHost(head)) return std::nullopt;
   target.remove_prefix(kProxyPrefix.size());
   const std::size_t end = std::min(target.find_first_of("/?"), target.size());
   const std::string_view label = target.substr(0, end);
@@ -65,18 +78,14 @@ Result<Gateway::Route> Gateway::routeTrigger(const net::Exchange& exchange) cons
     return fail(ErrorKind::Denied, fmt::format("method {} is not allowed by trigger '{}'",
                                                head.method, trigger->name));
   }
-  if (!equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", "Sync"), "Sync")) {
-    return fail(ErrorKind::Invalid,
-                "x-fc-invocation-type: HTTP triggers are called synchronously; use InvokeFunction",
-                "InvalidArgument");
-  }
   Route route;
   route.function = trigger->function;
   route.qualifier = trigger->qualifier;
   route.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
   route.http = trigger->http;
   const std::string_view path = std::string_view(route.target).substr(0, route.target.find('?'));
-  auto claims = authenticateTrigger(*trigger, head, path, verifier_, conductor::wallNow());
+  auto claims = authenticateCaller(trigger->http, trigger->function.account, head, path, verifier_,
+                                   conductor::wallNow());
   if (!claims) return fail(claims.error());
   route.claims = std::move(*claims);
   return route;
@@ -96,12 +105,20 @@ net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
     co_await invoke(exchange, std::move(requestId), received);
     co_return;
   }
+  const conductor::Domain* domain = domainOf(head);
+  if (domain != nullptr && mustBeSecure(exchange, *domain)) {
+    co_await sendToHttps(exchange, requestId, *domain);
+    co_return;
+  }
   if (auto preflight = preflightFor(exchange)) {
     preflight->headers.add("X-Fc-Request-Id", requestId);
     (void)co_await net::answer(exchange, std::move(*preflight), {});
     co_return;
   }
-  Result<Route> route = routeTrigger(exchange);
+  const Result<void> fit = checkSynchronous(head);
+  Result<Route> route = !fit                ? fail(fit.error())
+                        : domain != nullptr ? routeDomain(exchange, *domain)
+                                            : routeTrigger(exchange);
   if (!route) {
     co_await refuse(exchange, requestId, route.error());
     co_return;
@@ -112,6 +129,9 @@ net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
 // Browsers send preflights without credentials: they are answered before anybody is asked who he
 // is.
 std::optional<net::ResponseHead> Gateway::preflightFor(const net::Exchange& exchange) const {
+  if (const conductor::Domain* domain = domainOf(exchange.request())) {
+    return answerPreflight(domain->config->http, exchange.request());
+  }
   std::string_view target = exchange.request().target;
   const auto match = labelOf(exchange.request(), target);
   const Trigger* trigger =

@@ -1,10 +1,12 @@
 #pragma once
 // Gateway: the data path. Routes a request to a function, authenticates it, waits for an instance,
-// relays, and puts the call on the ledger. Two doors (fact sheet 3.1, 3.4):
+// relays, and puts the call on the ledger. Three doors (fact sheet 3.1, 3.4):
 //   - API invocation: POST /2023-03-30/functions/{name}/invocations; the container sees POST
 //   /invoke, only
 //     the answer's body goes back. Spooled: the signed hash and the error headers are known at the
 //     end.
+//   - Custom domain: Host is one of conductor/domain_table.h; below it every path is the domain's.
+//   Passed through, streamed, as by a trigger.
 //   - HTTP trigger: Host "{label}.{region}.okibi.localhost" (conductor/trigger_address.h) or path
 //     "/proxy/{label}/…"; passed through, streamed.
 // Loop thread only.
@@ -27,6 +29,7 @@ enum class ApiAuth { Signature, None };
 struct GatewayOptions {
   ApiAuth auth = ApiAuth::Signature;
   conductor::TriggerAddresses addresses;
+  std::uint16_t httpsPort = 0;  // where plain requests to an HTTPS domain are sent; 0: nowhere
 };
 
 class Gateway {
@@ -35,8 +38,10 @@ class Gateway {
           GatewayOptions options)
       : conductor_(conductor), queue_(queue), verifier_(verifier), options_(std::move(options)) {}
 
-  // An API invocation, or a path or host of a trigger.
+  // An API invocation, a path or host of a trigger, or anything on a custom domain.
   bool owns(const net::RequestHead& head) const;
+  // Whether the Host is a custom domain's.
+  bool ownsHost(const net::RequestHead& head) const { return domainOf(head) != nullptr; }
   net::Task<void> serve(net::Exchange& exchange, std::string requestId);
 
   // Puts an asynchronous invocation into the queue: durable when it returns.
@@ -55,7 +60,12 @@ class Gateway {
   bool isInvocation(const net::RequestHead& head) const;
   struct Passing;
   std::optional<net::ResponseHead> preflightFor(const net::Exchange& exchange) const;
+  const conductor::Domain* domainOf(const net::RequestHead& head) const;
   Result<Route> routeTrigger(const net::Exchange& exchange) const;
+  Result<Route> routeDomain(const net::Exchange& exchange, const conductor::Domain& domain) const;
+  static bool mustBeSecure(const net::Exchange& exchange, const conductor::Domain& domain);
+  net::Task<void> sendToHttps(net::Exchange& exchange, const std::string& requestId,
+                              const conductor::Domain& domain) const;
   std::optional<conductor::TriggerAddresses::Match> labelOf(const net::RequestHead& head,
                                                             std::string_view& target) const;
 

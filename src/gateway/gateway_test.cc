@@ -36,7 +36,7 @@ class GatewayTest : public ::testing::Test {
       : world(std::move(adjust)),
         verifier([](std::string_view) { return std::optional<auth::AccessKey>(); }),
         queue(*world.loop, world.store),
-        gateway(*world.conductor, queue, verifier, {ApiAuth::None, {}}),
+        gateway(*world.conductor, queue, verifier, {ApiAuth::None, {}, 8443}),
         server(std::make_unique<net::HttpServer>(
             *world.loop, net::HttpServerOptions{},
             [this](net::Exchange& exchange) { return serve(exchange); })),
@@ -598,6 +598,98 @@ TEST_F(GatewayTest, ARequestThatMayBeSentAgainIsWhenTheConnectionBreaks) {
     EXPECT_EQ((co_await ask(throughTrigger("DELETE", "/break"))).body, "ok");
     EXPECT_EQ((co_await ask(throughTrigger("POST", "/break"), "x")).status, 502);
     EXPECT_EQ(broken, 5);
+  });
+}
+
+// ---- custom domains
+
+class DomainTest : public GatewayTest {
+ protected:
+  net::Task<void> domain(std::function<void(CustomDomain&)> adjust = {}) {
+    co_await deploy();
+    CustomDomain config;
+    config.routes = {{"/*", "f", "LATEST", {}, {}, {}, {}},
+                     {"/api/*", "f", "LATEST", {"GET"}, {}, {{"^/api/*", "/v2/$1"}}, {}},
+                     {"/gone", "none", "LATEST", {}, {}, {}, {}}};
+    if (adjust) adjust(config);
+    const std::string account(kAccount);
+    auto made = world.catalog.domains().create(account, "www.example.com", config);
+    OKIBI_CHECK(made.has_value(), "{}", made.error().message);
+  }
+  static net::RequestHead on(std::string method, std::string target,
+                             std::string_view host = "WWW.example.com:7070") {
+    net::RequestHead head = request(std::move(method), std::move(target));
+    head.headers.set("Host", host);
+    return head;
+  }
+};
+
+TEST_F(DomainTest, PathsLeadToFunctionsAsTheRoutesSay) {
+  world.runtime.script.app = mirror;
+  world.run([&]() -> net::Task<void> {
+    co_await domain();
+    Answered got = co_await ask(on("POST", "/a%20b?x=1"), "body");
+    EXPECT_TRUE(got.body.starts_with("POST /a%20b?x=1\n")) << got.body;
+    EXPECT_TRUE(got.body.contains("x-fc-function-name: f\n")) << got.body;
+    EXPECT_TRUE(got.body.ends_with("\n\nbody")) << got.body;
+    got = co_await ask(on("GET", "/api/x/y?q"));
+    EXPECT_TRUE(got.body.starts_with("GET /v2/x/y?q\n")) << got.body;
+    got = co_await ask(on("POST", "/api/x"));
+    EXPECT_EQ(got.status, 403);
+    EXPECT_TRUE(got.body.contains("method POST is not allowed by route '/api/*'")) << got.body;
+    got = co_await ask(on("GET", "/gone"));
+    EXPECT_EQ(got.status, 404);
+    EXPECT_TRUE(got.body.contains("FunctionNotFound")) << got.body;
+  });
+}
+
+// Nothing of the API or of triggers shows through a custom domain.
+TEST_F(DomainTest, EveryPathIsTheDomains) {
+  world.runtime.script.app = mirror;
+  world.run([&]() -> net::Task<void> {
+    co_await domain([](CustomDomain& config) { config.routes.erase(config.routes.begin()); });
+    for (const char* target : {"/2023-03-30/functions/f/invocations", "/2023-03-30/functions",
+                               "/proxy/0123456789abcdef/", "/okibi/v1/info", "/"}) {
+      const Answered got = co_await ask(on("POST", target), "x");
+      EXPECT_EQ(got.status, 404) << target;
+      EXPECT_TRUE(got.body.contains("RouteNotFound")) << got.body;
+    }
+    EXPECT_TRUE((co_await ask(on("GET", "/", "other.example.com"))).body.contains("NotOurs"));
+    EXPECT_EQ((co_await ask(invocation(), "event")).status, 200);
+    EXPECT_EQ((co_await ask(throughTrigger("GET", "/"))).status, 200);
+  });
+}
+
+TEST_F(DomainTest, PlainRequestsAreSentToHttps) {
+  world.run([&]() -> net::Task<void> {
+    co_await domain([](CustomDomain& config) { config.protocol = DomainProtocol::Https; });
+    Answered got = co_await ask(on("GET", "/a?b=c"));
+    EXPECT_EQ(got.status, 301);
+    EXPECT_EQ(got.header("location"), "https://www.example.com:8443/a?b=c");
+    got = co_await ask(on("POST", "/a"), "body");
+    EXPECT_EQ(got.status, 308);
+    EXPECT_EQ(world.runtime.starts(), 0u);
+  });
+}
+
+TEST_F(DomainTest, CallersAndOriginsAreTheDomains) {
+  world.run([&]() -> net::Task<void> {
+    co_await domain([](CustomDomain& config) {
+      config.http.auth = HttpAuth::Bearer;
+      config.http.bearer = {{"t", std::string(32, 't'), true}};
+      config.http.cors = CorsRule{{"https://a.example"}, {"GET"}, {"*"}, {}, false, Seconds(60)};
+    });
+    EXPECT_EQ((co_await ask(on("GET", "/"))).status, 403);
+    net::RequestHead head = on("GET", "/");
+    head.headers.add("Authorization", "Bearer " + std::string(32, 't'));
+    head.headers.add("Origin", "https://a.example");
+    const Answered got = co_await ask(head);
+    EXPECT_EQ(got.status, 200);
+    EXPECT_EQ(got.header("access-control-allow-origin"), "https://a.example");
+    net::RequestHead preflight = on("OPTIONS", "/");
+    preflight.headers.add("Origin", "https://a.example");
+    preflight.headers.add("Access-Control-Request-Method", "GET");
+    EXPECT_EQ((co_await ask(preflight)).status, 204);
   });
 }
 

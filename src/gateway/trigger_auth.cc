@@ -117,26 +117,26 @@ Result<PassedOn> checkJwt(const JwtRule& rule, const net::RequestHead& head, std
 
 }  // namespace
 
-Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestHead& head,
-                                     std::string_view path, const auth::Verifier& verifier,
-                                     WallTime now) {
+Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, std::string_view account,
+                                    const net::RequestHead& head, std::string_view path,
+                                    const auth::Verifier& verifier, WallTime now) {
   Result<void> allowed;
-  switch (trigger.http.auth) {
+  switch (http.auth) {
     case HttpAuth::Anonymous:
       break;
     case HttpAuth::Bearer:
-      allowed = checkBearer(trigger.http, head);
+      allowed = checkBearer(http, head);
       break;
     case HttpAuth::Basic:
-      allowed = checkBasic(trigger.http, head);
+      allowed = checkBasic(http, head);
       break;
     case HttpAuth::Jwt:
-      if (trigger.http.jwt) return checkJwt(*trigger.http.jwt, head, path, now);
-      return denied("the trigger has no key for tokens");
+      if (http.jwt) return checkJwt(*http.jwt, head, path, now);
+      return denied("there is no key for tokens");
     case HttpAuth::Function: {
       auto caller = verifier.verifyTrigger(auth::signedPart(head), now);
       if (!caller) return fail(caller.error());
-      if (caller->account != trigger.function.account) {
+      if (caller->account != account) {
         return denied("the key belongs to another account");
       }
       break;

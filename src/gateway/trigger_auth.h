@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Who may call an HTTP trigger (fact sheet 3.7): anonymous, function (a signature of one of the
-// owner's keys), bearer, basic, jwt. Pure. Messages are Function Compute's.
+// Who may call an HTTP trigger or a custom domain (fact sheet 3.7): anonymous, function (a
+// signature of one of the owner's keys), bearer, basic, jwt. Pure. Messages are Function Compute's.
 
 #include <map>
 #include <string>
@@ -19,10 +19,11 @@ struct PassedOn {
   std::vector<std::pair<std::string, std::string>> headers, query;
 };
 
-// `path`: what the container sees, without query. Denied, or Invalid for a missing header.
-Result<PassedOn> authenticateTrigger(const Trigger& trigger, const net::RequestHead& head,
-                                     std::string_view path, const auth::Verifier& verifier,
-                                     WallTime now);
+// `account`: the owner; `path`: where the paths of jwt rules are looked up, without query. Denied,
+// or Invalid for a missing header.
+Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, std::string_view account,
+                                    const net::RequestHead& head, std::string_view path,
+                                    const auth::Verifier& verifier, WallTime now);
 
 // Puts the claims into the head and the target that go to the container.
 void passOn(const PassedOn& claims, net::RequestHead& head, std::string& target);

@@ -16,7 +16,7 @@ class TriggerAuth : public testing::Test {
                   std::string_view path = "/") {
     net::RequestHead head;
     head.headers = net::Headers(headers);
-    const auto passed = authenticateTrigger(trigger_, head, path, verifier_, WallTime{});
+    const auto passed = authenticateCaller(trigger_.http, "", head, path, verifier_, WallTime{});
     return passed ? "let in" : passed.error().message;
   }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Resources: what is configured around functions, less triggers: versions, aliases, minimum
-// instances, caps, asynchronous invocation (fact sheet 1.5). Values only. Each kind is one struct;
-// a new kind is a struct here, its place in `Resource` and its fields in store/function_codec.cc.
+// instances, caps, asynchronous invocation, custom domains (fact sheet 1.5). Values only. Each kind
+// is one struct; a new kind is a struct here, its place in `Resource` and its fields in
+// store/function_codec.cc.
 
 #include <array>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "model/domain.h"
 #include "model/function.h"
 
 namespace okibi {
@@ -110,10 +112,11 @@ struct QuotaRequest {
 };
 
 using Resource = std::variant<Version, Alias, VersionCounter, InvocationRestriction, MinimumConfig,
-                              ConcurrencyCap, AsyncConfig, QuotaRequest>;
+                              ConcurrencyCap, AsyncConfig, QuotaRequest, CustomDomain>;
 // As stored: never renamed.
 inline constexpr std::array<std::string_view, std::variant_size_v<Resource>> kResourceKinds{
-    "version", "alias", "versionCounter", "restriction", "minimum", "cap", "async", "quotaRequest"};
+    "version", "alias", "versionCounter", "restriction", "minimum",
+    "cap",     "async", "quotaRequest",   "domain"};
 
 // `owner.name` is empty for what belongs to the account; `name` for what a function has one of.
 struct ResourceId {

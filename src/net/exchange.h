@@ -26,6 +26,8 @@ class Exchange {
 
   virtual const RequestHead& request() const = 0;
   virtual SocketAddress peer() const = 0;
+  // Whether it came over TLS.
+  virtual bool secure() const { return false; }
 
   // The next piece of the request body, bounded, valid until the next read(); empty: the end, now
   // and ever after. The first read sends "100 Continue" when the caller waits for it. Errors:

@@ -20,6 +20,9 @@ namespace json = boost::json;
 constexpr std::array<std::string_view, 5> kHttpAuths{"anonymous", "function", "bearer", "basic",
                                                      "jwt"};
 
+// In order of DomainProtocol.
+constexpr std::array<std::string_view, 3> kProtocols{"http", "https", "both"};
+
 // One description of the fields serves both directions: Fields<T>::visit(archive, value) names each
 // member once. The Writer makes an object, the Reader takes one apart and insists that every member
 // is there, of the right type, and that none is left over. later() names a member that what was
@@ -325,6 +328,64 @@ struct Fields<QuotaRequest> {
   }
 };
 
+template <>
+struct Fields<RewriteRule> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& rule) {
+    archive("match", rule.match);
+    archive("replacement", rule.replacement);
+  }
+};
+
+template <>
+struct Fields<DomainRoute> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& route) {
+    archive("path", route.path);
+    archive("function", route.function);
+    archive("qualifier", route.qualifier);
+    archive("methods", route.methods);
+    archive("equal", route.equal);
+    archive("wildcard", route.wildcard);
+    archive("regex", route.regex);
+  }
+};
+
+template <>
+struct Fields<DomainCertificate> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& certificate) {
+    archive("name", certificate.name);
+    archive("chain", certificate.chain);
+    archive("key", certificate.key);
+  }
+};
+
+template <>
+struct Fields<DomainTls> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& tls) {
+    archive("minVersion", tls.minVersion);
+    archive("maxVersion", tls.maxVersion);
+    archive("suites", tls.suites);
+  }
+};
+
+template <>
+struct Fields<CustomDomain> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& domain) {
+    archive("protocol", domain.protocol);
+    archive("routes", domain.routes);
+    archive("certificate", domain.certificate);
+    archive("tls", domain.tls);
+    archive("http", domain.http);
+    archive("authInfo", domain.authInfo);
+    archive("created", domain.created);
+    archive("modified", domain.modified);
+  }
+};
+
 class Writer {
  public:
   template <typename T>
@@ -348,6 +409,9 @@ class Writer {
   static json::value toJson(MilliCpu value) { return value.count; }
   static json::value toJson(HttpAuth value) {
     return json::string(kHttpAuths.at(static_cast<std::size_t>(value)));
+  }
+  static json::value toJson(DomainProtocol value) {
+    return json::string(kProtocols.at(static_cast<std::size_t>(value)));
   }
   static json::value toJson(const std::vector<std::string>& values) {
     json::array array;
@@ -472,6 +536,13 @@ class Reader {
     const auto found = std::ranges::find(kHttpAuths, text);
     if (found == kHttpAuths.end()) return wrong(path, "kind of authentication");
     value = static_cast<HttpAuth>(found - kHttpAuths.begin());
+  }
+  void fromJson(const json::value& from, DomainProtocol& value, const std::string& path) {
+    std::string text;
+    fromJson(from, text, path);
+    const auto found = std::ranges::find(kProtocols, text);
+    if (found == kProtocols.end()) return wrong(path, "protocol");
+    value = static_cast<DomainProtocol>(found - kProtocols.begin());
   }
   template <typename T>
   void fromJson(const json::value& from, std::vector<T>& values, const std::string& path) {

@@ -114,6 +114,29 @@ inline MinimumConfig randomMinimum(Random& random) {
   return config;
 }
 
+inline CustomDomain randomDomain(Random& random) {
+  const auto text = [&] { return randomText(random); };
+  CustomDomain domain;
+  domain.protocol = static_cast<DomainProtocol>(random.between(0, 2));
+  for (auto n = random.between(0, 3); n > 0; --n) {
+    domain.routes.push_back({text(),
+                             text(),
+                             text(),
+                             {text(), text()},
+                             {{text(), text()}},
+                             {{text(), text()}, {text(), text()}},
+                             {{text(), text()}}});
+  }
+  if (random.chance(0.5)) domain.certificate = {text(), text(), text()};
+  if (random.chance(0.5)) domain.tls = {text(), text(), {text()}};
+  domain.http.auth = static_cast<HttpAuth>(random.between(0, 4));
+  if (random.chance(0.5)) domain.http.cors.emplace().origins = {text()};
+  domain.authInfo = text();
+  domain.created = randomTime(random);
+  domain.modified = randomTime(random);
+  return domain;
+}
+
 // One of each kind, in order of Resource.
 inline std::vector<Resource> randomResources(Random& random) {
   const auto text = [&] { return randomText(random); };
@@ -130,7 +153,8 @@ inline std::vector<Resource> randomResources(Random& random) {
           AsyncConfig{static_cast<int>(random.between(0, 8)), Seconds(random.between(1, 604'800)),
                       randomTime(random), randomTime(random)},
           QuotaRequest{text(), random.between(0, 99), random.between(0, 99), text(), text(), text(),
-                       randomTime(random), randomTime(random)}};
+                       randomTime(random), randomTime(random)},
+          randomDomain(random)};
 }
 
 }  // namespace okibi::store
