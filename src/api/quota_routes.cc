@@ -3,6 +3,8 @@
 // the administrator makes of it.
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -38,8 +40,28 @@ Result<std::string> subject(const Call& call) {
               "AccountNotFound");
 }
 
-json::object quotaJson(const char* name, int limit, int used, int standard) {
-  return {{"name", name}, {"limit", limit}, {"used", used}, {"default", standard}};
+struct QuotaName {
+  std::string_view name;
+  int conductor::Quotas::* limit;
+  int least;
+};
+constexpr QuotaName kQuotaNames[] = {
+    {conductor::Conductor::kCardQuota, &conductor::Quotas::cards, 0},
+    {conductor::Conductor::kInstanceQuota, &conductor::Quotas::instances, 0},
+    {conductor::Conductor::kBurstQuota, &conductor::Quotas::burst, 1},
+    {conductor::Conductor::kGrowthQuota, &conductor::Quotas::growth, 1},
+};
+
+const QuotaName* quotaNamed(std::string_view name) {
+  const auto* found = std::ranges::find(kQuotaNames, name, &QuotaName::name);
+  return found == std::end(kQuotaNames) ? nullptr : found;
+}
+
+// A rate is not used up: it has no `used`.
+json::object quotaJson(std::string_view name, int limit, std::optional<int> used, int standard) {
+  json::object out{{"name", name}, {"limit", limit}, {"default", standard}};
+  if (used) out["used"] = *used;
+  return out;
 }
 
 json::object requestJson(const ResourceId& id, const QuotaRequest& request) {
@@ -67,7 +89,9 @@ Result<Answer> listQuotas(const Call& call, const std::string& account) {
   }
   const json::array quotas{
       quotaJson("gpuCards", limits.cards, cards, standard.cardQuota),
-      quotaJson("instances", limits.instances, instances, standard.instanceQuota)};
+      quotaJson("instances", limits.instances, instances, standard.instanceQuota),
+      quotaJson("burst", limits.burst, call.conductor.startsUsed(account), standard.startBurst),
+      quotaJson("growth", limits.growth, std::nullopt, standard.startGrowth)};
   return ok(json::serialize(json::object{{"accountId", toJsonText(account)}, {"quotas", quotas}}));
 }
 
@@ -80,15 +104,18 @@ Result<Answer> requestQuota(const Call& call) {
   request.quota = in.text("name").value_or("");
   request.value = in.integer("value").value_or(-1);
   request.reason = in.text("reason").value_or("");
-  if (request.quota != "gpuCards" && request.quota != "instances") {
-    in.complain("name", fmt::format("'{}' is neither gpuCards nor instances", request.quota));
+  const QuotaName* quota = quotaNamed(request.quota);
+  if (quota == nullptr) {
+    in.complain("name",
+                fmt::format("'{}' is not gpuCards, instances, burst or growth", request.quota));
   }
-  if (request.value < 0 || request.value > kQuotaMost) {
-    in.complain("value", fmt::format("{} is not in 0–{}", request.value, kQuotaMost));
+  const int least = quota != nullptr ? quota->least : 0;
+  if (request.value < least || request.value > kQuotaMost) {
+    in.complain("value", fmt::format("{} is not in {}–{}", request.value, least, kQuotaMost));
   }
   if (auto verdict = complaints.verdict(); !verdict) return fail(verdict.error());
   const auto limits = call.conductor.quotas(call.account);
-  request.from = request.quota == "gpuCards" ? limits.cards : limits.instances;
+  request.from = limits.*quota->limit;
   request.status = "Pending";
   request.created = conductor::wallNow();
   const ResourceId id{{call.account, ""}, "q-" + auth::randomHex(8, auth::systemRandom())};

@@ -170,7 +170,7 @@ void addQuotaCommands(App& app, CommandLine& l) {
   add(*quota, l, "requests", "List what was asked for, and what came of it", listQuotaRequests);
   App* request = add(*quota, l, "request", "Ask for another limit",
                      [&l](Context& c) { return requestQuota(c, l.quota); });
-  request->add_option("name", l.quota.name, "gpuCards or instances")->required();
+  request->add_option("name", l.quota.name, "gpuCards, instances, burst or growth")->required();
   request->add_option("value", l.quota.value, "The limit wanted")->required();
   request->add_option("--reason", l.quota.reason, "Why");
   for (const char* verb : {"approve", "refuse"}) {
@@ -242,8 +242,10 @@ void addSimulate(App& app, CommandLine& l) {
                   "Time of a request where the trace has none: 2s, 1s..5s, "
                   "exp:2s, lognormal:2s:0.8, table:FILE:COLUMN");
   sub->add_option("--horizon", o.horizon, "The time the trace covers (default: its last request)");
-  sub->add_option("--policy", o.policies,
-                  "fixed:10m, two-tier:60s:60m, learned:60s:60m, learned:10m, hybrid:4h, keep")
+  sub->add_option(
+         "--policy", o.policies,
+         "fixed:10m, two-tier:60s:60m, learned:60s:60m, learned:10m, hybrid:4h, keep; each may end "
+         "in /per-request or /expected-wait:PERCENT (when another instance is started)")
       ->delimiter(',')
       ->capture_default_str();
   sub->add_option("--protocol", o.protocol,

@@ -74,6 +74,7 @@ struct MinimumStatus {
 };
 struct Quotas {
   int cards = 0, instances = 0;
+  int burst = 0, growth = 0;  // instances started at once, and per minute after
 };
 // One card, for people: what is booked on it, and what the driver says.
 struct CardStatus {
@@ -143,8 +144,11 @@ class Conductor : private seams::InstanceListener {
   // Kept instances and caps: call after their configuration changed (conductor/minimums.cc).
   void applyMinimums();
   // Their names in Catalog::quota.
-  static constexpr std::string_view kCardQuota = "gpuCards", kInstanceQuota = "instances";
+  static constexpr std::string_view kCardQuota = "gpuCards", kInstanceQuota = "instances",
+                                    kBurstQuota = "burst", kGrowthQuota = "growth";
   Quotas quotas(const std::string& account) const;
+  // Of its burst; it comes back with growth.
+  int startsUsed(const std::string& account) const;
   void applyQuota(const std::string& account);
   void applyCap(const FunctionRef& ref);
   MinimumStatus minimumStatus(const FunctionRef& ref, const std::string& qualifier) const;

@@ -142,15 +142,24 @@ void Conductor::meterKept() {
 }
 
 Quotas Conductor::quotas(const std::string& account) const {
-  return {
-      static_cast<int>(catalog_.quota(account, kCardQuota).value_or(settings_.planner.cardQuota)),
-      static_cast<int>(
-          catalog_.quota(account, kInstanceQuota).value_or(settings_.planner.instanceQuota))};
+  const auto limit = [&](std::string_view name, int otherwise) {
+    return static_cast<int>(catalog_.quota(account, name).value_or(otherwise));
+  };
+  const planner::PlannerConfig& standard = settings_.planner;
+  return {limit(kCardQuota, standard.cardQuota), limit(kInstanceQuota, standard.instanceQuota),
+          limit(kBurstQuota, standard.startBurst), limit(kGrowthQuota, standard.startGrowth)};
+}
+
+int Conductor::startsUsed(const std::string& account) const {
+  for (const planner::AccountView& view : planner_.accounts()) {
+    if (view.name == account) return view.startsUsed;
+  }
+  return 0;
 }
 
 void Conductor::applyQuota(const std::string& account) {
   const Quotas now = quotas(account);
-  step(planner::QuotaChanged{account, now.cards, now.instances});
+  step(planner::QuotaChanged{account, now.cards, now.instances, now.burst, now.growth});
 }
 
 void Conductor::applyCap(const FunctionRef& ref) {

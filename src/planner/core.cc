@@ -86,6 +86,10 @@ void Planner::Core::runTimers() {
       onStartAhead(functions_.at(FunctionKey(due->id)));
     } else if (due->kind == TimerKind::Ghost) {
       onGhostTimer(functions_.at(FunctionKey(due->id)));
+    } else if (due->kind == TimerKind::Ripe) {
+      onRipe(functions_.at(FunctionKey(due->id)));
+    } else if (due->kind == TimerKind::Starts) {
+      onStartsTimer(*accountsById_.at(due->id - 1));
     } else if (due->kind == TimerKind::Minimum) {
       onMinimumTimer(FunctionKey(due->id));
     } else {
@@ -99,7 +103,10 @@ void Planner::Core::dropSleepers() {
   for (FunctionKey key : maybeAsleep_) {
     Function* function = findFunction(key);
     if (!function || (function->pool && !function->pool->empty())) continue;
-    if (function->pool) stopWaiting(*function);
+    if (function->pool) {
+      stopWaiting(*function);
+      disarmRipe(*function);
+    }
     function->pool.reset();
     if (!function->retired) continue;
     function->group->members.erase(key);

@@ -1,7 +1,8 @@
 #pragma once
 // The planner's inside. Split by subject: core.cc (the step), events.cc (what each event means),
-// requests.cc (queue → instance), scale_out.cc (queue → new instance), life_cycle.cc (states of an
-// instance and what follows from them), invariants.cc and views.cc.
+// requests.cc (queue → instance), line_wait.cc (wait, or start?), scale_out.cc (queue → new
+// instance), life_cycle.cc (states of an instance and what follows from them), invariants.cc and
+// views.cc.
 
 #include <map>
 #include <set>
@@ -100,6 +101,20 @@ class Planner::Core {
   void requeueWaiting(Function& function);
   void expireInTurn(Request& request);
 
+  // line_wait.cc
+  void learnService(Function& function, Duration took);
+  void learnStart(const Instance& instance, Duration took);
+  std::optional<Duration> patience(const Function& function) const;
+  std::int64_t expectedReleases(const Function& function, Duration within) const;
+  void decideWhoWaits(Function& function);
+  void setRipeness(Request& request);
+  void armRipe(Function& function);
+  void disarmRipe(Function& function);
+  void onRipe(Function& function);
+  bool mayStart(const Account& account) const;
+  void armStarts(Account& account);
+  void onStartsTimer(Account& account);
+
   // scale_out.cc
   // Brings the function to rest after a change: fills instances that have room (what a `fresh` one
   // gets was cold or woken), refuses who may wait no longer, withdraws what is not needed, joins
@@ -135,6 +150,7 @@ class Planner::Core {
   void move(Instance& instance, InstanceState to);
   void book(Instance& instance, InstanceState from, InstanceState to);
   bool bookCard(Instance& instance, InstanceState from, InstanceState to);
+  void updateComing(Instance& instance);
   void updateServing(Instance& instance);
   void updateParked(Instance& instance);
   void updateLoad(Instance& instance);
@@ -222,6 +238,9 @@ class Planner::Core {
   // An instance that found no host memory to be parked in asks again after this time.
   static constexpr Duration kParkRetry = std::chrono::seconds(1);
 
+  // Nothing is waited for longer than that in place of a start.
+  static constexpr Duration kLongestPatience = std::chrono::hours(1);
+
   const PlannerConfig config_;
 
   // Of the step in progress
@@ -235,6 +254,7 @@ class Planner::Core {
   std::vector<FunctionKey> maybeAsleep_;
 
   std::map<std::string, Account> accounts_;
+  std::vector<Account*> accountsById_;                           // id − 1
   std::map<std::pair<std::string, std::string>, Group> groups_;  // by account and function name
   SliceLedger ledger_;
   std::unordered_map<FunctionKey, Function> functions_;  // never iterated in decisions

@@ -56,6 +56,7 @@ struct CapChanged {
 struct QuotaChanged {
   std::string account;
   int cards = 0, instances = 0;
+  int burst = 0, growth = 0;  // instances started at once, and per minute after; 0: as before
 };
 
 // A request wants a slot of a function. `deadline` bounds its wait for capacity; a request whose

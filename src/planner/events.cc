@@ -119,6 +119,9 @@ void Planner::Core::on(const InvocationEnded& event) {
   Instance& instance = *request->instance;
   switch (event.outcome) {
     case Outcome::Completed:
+      if (request->turn != Turn::Waiting) {
+        learnService(*request->function, now_ - request->dispatchedAt);
+      }
       endDispatched(*request, SlotState::Free);
       break;
     case Outcome::TimedOut:
@@ -152,6 +155,7 @@ void Planner::Core::on(const InstanceReady& event) {
   Function& function = *instance->function;
   function.startFailures = 0;
   noteReady(*instance, now_ - instance->startedAt);
+  learnStart(*instance, now_ - instance->startedAt);
   move(*instance, InstanceState::Ready);
   settle(function, instance);
   releaseIfShuttingDown(*instance);
@@ -184,6 +188,9 @@ void Planner::Core::on(const InstanceGone& event) {
 void Planner::Core::on(const InstanceHealthChanged& event) {
   Instance* instance = findInstance(event.instance);
   if (!instance || !instance->serving()) return;
+  if (instance->health != event.health) {
+    instance->function->pool->unhealthy += event.health == Health::Unhealthy ? 1 : -1;
+  }
   instance->health = event.health;
   if (event.health == Health::Unhealthy) requeueWaiting(*instance);
   instance->function->pool->updateRoom(*instance);

@@ -10,6 +10,19 @@ std::string quotaText(std::string_view what, const Allowance& allowance) {
                      allowance.limit);
 }
 
+// "0.25 s", "1.0 s", "42 s"
+std::string timeText(Duration time) {
+  const double seconds = std::chrono::duration<double>(time).count();
+  return fmt::format("{:.{}f} s", seconds, seconds < 0.95 ? 2 : seconds < 9.95 ? 1 : 0);
+}
+
+std::string startsText(const StartAllowance& starts) {
+  return fmt::format(
+      "account quota 'burst' is used up: {} of {} instances started at once; quota 'growth' admits "
+      "{} more per minute",
+      starts.burst(), starts.burst(), starts.growth());
+}
+
 std::string cardsText(const Shelf& shelf) {
   if (shelf.usable == 0) return fmt::format("there is no card of {}", shelf.type);
   return fmt::format("all cards of {} are full: {} of {} GB in use on {}", shelf.type,
@@ -28,6 +41,8 @@ std::string waitedText(Shortage shortage, const Function& function) {
       return "account quota 'GPU cards' was used up";
     case Shortage::InstanceQuota:
       return "account quota 'instances' was used up";
+    case Shortage::StartQuota:
+      return "account quotas 'burst' and 'growth' were used up";
     case Shortage::Runtime:
       return "the instance runtime was down";
   }
@@ -90,6 +105,8 @@ std::string describe(Shortage shortage, const Function& function) {
       return quotaText("GPU cards", function.account->cards);
     case Shortage::InstanceQuota:
       return quotaText("instances", function.account->instances);
+    case Shortage::StartQuota:
+      return startsText(function.account->starts);
     case Shortage::Runtime:
       return "the instance runtime is down";
   }
@@ -112,7 +129,12 @@ std::string startReason(const Function& function) {
 }
 
 std::string queuedReason(const Request& request) {
-  if (request.servingThen > 0) return instancesText(request.servingThen);
+  if (request.servingThen > 0) {
+    const std::string full = instancesText(request.servingThen);
+    if (request.startThen == Duration::zero() || request.ripe) return full;
+    return fmt::format("{}; waited in line: {} a request, {} a start", full,
+                       timeText(request.serviceThen), timeText(request.startThen));
+  }
   if (request.startingThen > 0) return fmt::format("{} starting", request.startingThen);
   return "no instance";
 }
@@ -127,6 +149,7 @@ Error deadlineError(const Function& function, const PlannerConfig& config) {
   switch (shortage) {
     case Shortage::CardQuota:
     case Shortage::InstanceQuota:
+    case Shortage::StartQuota:
       return {ErrorKind::Exhausted, text, "ResourceExhausted"};
     case Shortage::Cards:
       return {ErrorKind::Unavailable, text, "ResourceThrottled"};

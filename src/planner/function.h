@@ -9,6 +9,7 @@
 #include <string>
 
 #include "planner/event.h"
+#include "planner/experience.h"
 #include "planner/habits.h"
 #include "planner/instance_pool.h"
 #include "planner/keep_alive.h"
@@ -47,8 +48,9 @@ struct Function {
       0;                  // its arrival in a waiting line, for its minimum; 0: nothing is missing
   Instant retryAt{};      // starts for the minimum have failed: none before
   int startFailures = 0;  // in a row
-  std::unique_ptr<InstancePool> pool;  // null: asleep
-  std::unique_ptr<Habits> habits;      // null: nothing is learned of it (yet)
+  std::unique_ptr<InstancePool> pool;      // null: asleep
+  std::unique_ptr<Experience> experience;  // null: nothing was seen of it (yet)
+  std::unique_ptr<Habits> habits;          // null: nothing is learned of it (yet)
 };
 
 }  // namespace okibi::planner

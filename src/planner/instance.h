@@ -73,13 +73,15 @@ struct Instance {
   std::optional<RoomKey> room;   // its key in the pool's room set
   RoomSet::node_type roomNode;   // kept for reuse while it has no room
 
-  Link<Instance> poolLink, parkedLink, accountParked;
+  Link<Instance> poolLink, comingLink, parkedLink, accountParked;
   Link<Instance> accountIdle, accountServing, shelfIdle, shelfServing;
 
   bool serving() const { return state == InstanceState::Ready || state == InstanceState::Frozen; }
   bool starting() const {
     return state == InstanceState::Starting || state == InstanceState::Initializing;
   }
+  // It will take requests when its start or wake is done.
+  bool coming() const { return starting() || state == InstanceState::Waking; }
   // It waits for card memory or quota that it has been promised.
   bool waits() const { return state == InstanceState::Placing || state == InstanceState::Recalled; }
   bool isIdle() const { return serving() && inFlight.empty(); }

@@ -3,10 +3,10 @@
 namespace okibi::planner {
 
 int InstancePool::shortfall() const {
-  const std::size_t coming = comingSlots();
-  if (queue.size() <= coming) return 0;
+  const std::size_t covered = comingSlots() + patient;
+  if (queue.size() <= covered) return 0;
   const auto perInstance = static_cast<std::size_t>(concurrency_);
-  return static_cast<int>((queue.size() - coming + perInstance - 1) / perInstance);
+  return static_cast<int>((queue.size() - covered + perInstance - 1) / perInstance);
 }
 
 bool InstancePool::hasSpare(int minimum) const {

@@ -11,7 +11,7 @@
 namespace okibi::planner {
 
 // What a function that needs an instance lacks.
-enum class Shortage { None, Cards, CardQuota, InstanceQuota, Runtime };
+enum class Shortage { None, Cards, CardQuota, InstanceQuota, StartQuota, Runtime };
 
 class InstancePool {
  public:
@@ -19,6 +19,7 @@ class InstancePool {
 
   RequestQueue queue;
   LinkedList<Instance, &Instance::poolLink> instances;  // oldest first
+  LinkedList<Instance, &Instance::comingLink> coming;   // starting or waking, oldest first
   LinkedList<Instance, &Instance::parkedLink> parked;   // the last one parked is at the back
   // Its place in a waiting line; nullopt: in none.
   std::optional<WaitingLine::Place> place;
@@ -27,6 +28,11 @@ class InstancePool {
   Shortage shortage = Shortage::None;      // the last one met; kept for the reasons of what follows
   std::optional<Instant> yieldTimer;
   int busy = 0;  // instances with requests
+  // Of the queued requests, those that wait in line rather than for an instance of their own
+  // (Core::decideWhoWaits); kept until the function is settled again.
+  std::size_t patient = 0;
+  std::optional<Instant> ripeTimer;
+  int unhealthy = 0;  // serving instances that get no requests
 
   int placing() const { return placing_; }
   int starting() const { return starting_; }

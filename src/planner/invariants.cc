@@ -135,6 +135,8 @@ void Planner::Core::checkFunctions(std::size_t inFlight) const {
     OKIBI_CHECK(!pool.empty(), "function {} sleeps with a pool", key.value());
     OKIBI_CHECK(pool.instances.size() == static_cast<std::size_t>(pool.total()), "function {}",
                 key.value());
+    OKIBI_CHECK(pool.coming.size() == static_cast<std::size_t>(pool.starting()), "function {}",
+                key.value());
     queued += pool.queue.size();
     live += pool.instances.size();
     checkQueue(function, now_);
@@ -151,6 +153,8 @@ void Planner::Core::checkWaiting(const Function& function) const {
   const std::uint64_t key = function.key.value();
   OKIBI_CHECK((wanted(function) > 0) == (pool.line != nullptr), "function {} wants {}", key,
               wanted(function));
+  OKIBI_CHECK(pool.patient <= pool.queue.size(), "function {}", key);
+  OKIBI_CHECK(pool.patient == 0 || pool.ripeTimer, "function {} would wait in line forever", key);
   OKIBI_CHECK(!pool.yieldTimer || pool.line, "function {}", key);
   if (!pool.line) return;
   OKIBI_CHECK(pool.line->contains(*pool.place, function), "function {}", key);
@@ -161,8 +165,9 @@ void Planner::Core::checkWaiting(const Function& function) const {
   std::vector<Instance*> victims;
   if (placement) victims = placement->victims;
   const bool quota = makeQuota(function, std::nullopt, victims) == Shortage::None;
-  OKIBI_CHECK(!quota || (function.shelf && !placement), "function {} waits though there is room",
-              key);
+  const bool starts = toRecall(function) || mayStart(*function.account);
+  OKIBI_CHECK(!quota || !starts || (function.shelf && !placement),
+              "function {} waits though there is room", key);
 }
 
 }  // namespace okibi::planner

@@ -1,5 +1,8 @@
 #include "planner/law_checker.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace okibi::planner {
 
 template <typename... Args>
@@ -9,7 +12,8 @@ void LawChecker::broken(int law, fmt::format_string<Args...> format, Args&&... a
 }
 
 void LawChecker::observe(Instant now, const Event& event, const std::vector<Command>& commands,
-                         const std::vector<InstanceView>& views) {
+                         const std::vector<InstanceView>& views,
+                         const std::vector<FunctionView>& functions) {
   now_ = now;
   fresh_ = {};
   std::visit([this](const auto& e) { hear(e); }, event);
@@ -33,6 +37,7 @@ void LawChecker::observe(Instant now, const Event& event, const std::vector<Comm
     }
   }
   checkQueues();
+  for (const FunctionView& view : functions) checkLineWait(view, views);
 }
 
 void LawChecker::expectRest() {
@@ -47,8 +52,8 @@ void LawChecker::hear(const FunctionAdded& event) {
   if (!event.replaces) return;
   auto old = functions_.find(*event.replaces);
   if (old == functions_.end()) return;
-  for (const auto& [id, deadline] : old->second.queued) {
-    functions_[event.plan.key].queued.emplace(id, deadline);
+  for (const auto& [id, waiting] : old->second.queued) {
+    functions_[event.plan.key].queued.emplace(id, waiting);
     requests_[id].function = event.plan.key;
   }
   old->second.queued.clear();
@@ -89,7 +94,8 @@ void LawChecker::checkCap(const FunctionPlan& plan) {
 
 void LawChecker::hear(const InvocationArrived& event) {
   requests_[event.invocation] = {event.function, Place::Queued, {}, event.deadline};
-  functions_[event.function].queued.emplace(event.invocation, event.deadline);
+  functions_[event.function].queued.emplace(event.invocation,
+                                            Function::Waiting{event.deadline, now_});
 }
 
 void LawChecker::leaveSlot(Request& request) {
@@ -120,15 +126,34 @@ void LawChecker::hear(const InvocationCancelled& event) {
 void LawChecker::hear(const InstanceReady& event) {
   auto found = instances_.find(event.instance);
   if (found == instances_.end() || found->second.phase != Phase::Starting) return;
-  found->second.phase = Phase::Ready;
-  fresh_ = found->second.function;
-  --functions_[fresh_].starting;
+  becameReady(found->second);
+}
+
+void LawChecker::becameReady(Instance& instance) {
+  instance.phase = Phase::Ready;
+  fresh_ = instance.function;
+  Function& function = functions_[fresh_];
+  --function.starting;
+  function.failing = false;
+  function.longestStart = std::max(function.longestStart, now_ - instance.since);
+}
+
+void LawChecker::hear(const InstanceStartFailed& event) {
+  auto found = instances_.find(event.instance);
+  if (found != instances_.end()) functions_[found->second.function].failing = true;
+}
+
+void LawChecker::hear(const QuotaChanged& event) {
+  if (event.burst > 0) starts_[event.account] = {event.burst, event.growth, {}};
 }
 
 void LawChecker::remove(InstanceId id) {
   auto found = instances_.find(id);
   if (found == instances_.end()) return;
-  if (comes(found->second.phase)) --functions_[found->second.function].starting;
+  if (comes(found->second.phase)) {
+    --functions_[found->second.function].starting;
+    functions_[found->second.function].failing = true;
+  }
   instances_.erase(found);
 }
 
@@ -142,10 +167,8 @@ void LawChecker::hear(const InstanceParked& event) {
 void LawChecker::hear(const InstanceWoken& event) {
   auto found = instances_.find(event.instance);
   if (found == instances_.end() || found->second.phase != Phase::Waking) return;
-  found->second.phase = Phase::Ready;
   found->second.hostMemory = Bytes();
-  fresh_ = found->second.function;
-  --functions_[fresh_].starting;
+  becameReady(found->second);
 }
 
 void LawChecker::hear(const InstanceGone& event) {
@@ -236,9 +259,11 @@ void LawChecker::see(const StartInstance& command) {
   Function& function = functions_[command.function];
   instances_[command.instance].function = command.function;
   instances_[command.instance].slice = command.slice;
+  instances_[command.instance].since = now_;
   ++function.starting;
   checkCards();
   checkQuota(function.plan.account);
+  checkGrowth(function.plan.account);
 }
 
 void LawChecker::checkStart(const StartInstance& command) {
@@ -295,6 +320,53 @@ void LawChecker::checkQuota(const std::string& account) {
   if (all > config_.instanceQuota) broken(5, "account {}: {} instances", account, all);
 }
 
+// In no stretch of time are more instances started than the burst and what has grown since its
+// beginning.
+void LawChecker::checkGrowth(const std::string& account) {
+  Starts& starts = starts_[account];
+  const std::int64_t burst = starts.burst > 0 ? starts.burst : config_.startBurst;
+  const std::int64_t growth = starts.burst > 0 ? starts.growth : config_.startGrowth;
+  if (burst == 0) return;
+  starts.times.push_back(now_);
+  const auto count = static_cast<std::int64_t>(starts.times.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Duration passed = now_ - starts.times[static_cast<std::size_t>(i)];
+    constexpr std::int64_t kMinute = Duration(std::chrono::minutes(1)).count();
+    if (count - i <= burst + passed.count() * growth / kMinute) continue;
+    return broken(5, "account {}: {} instances started in {} ms", account, count - i,
+                  passed / std::chrono::milliseconds(1));
+  }
+}
+
+// Nobody waits in line for longer than a start has ever taken, unless what an instance needs is
+// short.
+void LawChecker::checkLineWait(const FunctionView& view,
+                               const std::vector<InstanceView>& instances) {
+  const Function& function = functions_[view.key];
+  const bool capped = caps_.contains({function.plan.account, function.plan.name}) &&
+                      caps_[{function.plan.account, function.plan.name}].has_value();
+  const bool turns = config_.cardTurns > 0 && function.plan.gpu;
+  if (view.inLine || capped || turns || function.plan.demand == FunctionPlan::Demand::KeptOnly) {
+    return;
+  }
+  int coming = function.starting;
+  for (const InstanceView& i : instances) {
+    const bool promised = i.state == InstanceState::Placing || i.state == InstanceState::Recalled ||
+                          i.state == InstanceState::Parking;
+    coming += i.function == view.key && promised ? 1 : 0;
+  }
+  if (function.failing && coming > 0) return;  // one start at a time is tried
+  const auto covered = static_cast<std::size_t>(coming * function.plan.concurrency);
+  if (function.queued.size() <= covered) return;
+  const auto oldest = std::next(function.queued.begin(), static_cast<std::ptrdiff_t>(covered));
+  const Duration limit = config_.scaleOut == ScaleOut::PerRequest
+                             ? Duration::zero()
+                             : function.longestStart / 100 * (100 + config_.waitMarginPercent);
+  if (now_ - oldest->second.arrived <= limit) return;
+  broken(4, "function {}: a request has waited {} ms and no instance comes", view.key.value(),
+         (now_ - oldest->second.arrived) / std::chrono::milliseconds(1));
+}
+
 void LawChecker::see(const StopInstance& command) {
   auto found = instances_.find(command.instance);
   if (found == instances_.end() || found->second.phase == Phase::Stopping) {
@@ -333,6 +405,7 @@ void LawChecker::see(const Wake& command) {
     broken(4, "instance {} woken for nobody", command.instance.value());
   }
   found->second.phase = Phase::Waking;
+  found->second.since = now_;
   found->second.slice = command.slice;
   ++function.starting;
   checkCards();
@@ -390,7 +463,7 @@ void LawChecker::checkQueues() {
   }
   for (const auto& [key, function] : functions_) {
     int overdue = 0;
-    for (const auto& [id, deadline] : function.queued) overdue += deadline < now_ ? 1 : 0;
+    for (const auto& [id, waiting] : function.queued) overdue += waiting.deadline < now_ ? 1 : 0;
     if (overdue > function.starting * function.plan.concurrency) {
       broken(2, "function {}: {} wait past their deadline", key.value(), overdue);
     }

@@ -21,10 +21,11 @@ class LawChecker {
  public:
   explicit LawChecker(PlannerConfig config = {}) : config_(config) {}
 
-  // One step of the planner. `views`: its instances after the step; used only to know which ones
-  // are draining, which no command tells.
+  // One step of the planner. The views are of its state after the step; used only for what no
+  // command tells: which instances are draining or promised, which functions wait in a line.
   void observe(Instant now, const Event& event, const std::vector<Command>& commands,
-               const std::vector<InstanceView>& views);
+               const std::vector<InstanceView>& views,
+               const std::vector<FunctionView>& functions = {});
 
   // Law 9, when all is over.
   void expectRest();
@@ -50,19 +51,26 @@ class LawChecker {
     bool willDrain = false;  // after it
     Health health = Health::Healthy;
     bool recalled = false;  // after it: it waits for a card to wake on
+    Instant since;          // it has been starting or waking
     Bytes hostMemory;       // while parked, and on the way there and back
   };
   struct Function {
     FunctionPlan plan;
-    std::map<InvocationId, Instant> queued;  // with deadline
+    struct Waiting {
+      Instant deadline, arrived;
+    };
+    std::map<InvocationId, Waiting> queued;
     int starting = 0;
     int minimum = 0;
+    Duration longestStart{};  // or wake
+    bool failing = false;     // a start has failed since the last that did not
   };
 
   void hear(const FunctionAdded& event);
   void hear(const FunctionRetired& event);
   void hear(const MinimumChanged& event);
   void hear(const CapChanged& event);
+  void hear(const QuotaChanged& event);
   void hear(const InvocationArrived& event);
   int staying(FunctionKey function) const;
   void checkCap(const FunctionPlan& plan);
@@ -70,6 +78,7 @@ class LawChecker {
   void hear(const InvocationEnded& event);
   void hear(const InvocationCancelled& event);
   void hear(const InstanceReady& event);
+  void hear(const InstanceStartFailed& event);
   void hear(const InstanceGone& event);
   void hear(const InstanceHealthChanged& event);
   void hear(const InstanceParked& event);
@@ -94,6 +103,9 @@ class LawChecker {
   void checkCards();
   void checkHostMemory();
   void checkQuota(const std::string& account);
+  void checkGrowth(const std::string& account);
+  void checkLineWait(const FunctionView& view, const std::vector<InstanceView>& instances);
+  void becameReady(Instance& instance);
   void checkQueues();
   void leaveSlot(Request& request);
   void answer(InvocationId id, Request& request);
@@ -113,6 +125,11 @@ class LawChecker {
   std::map<InvocationId, Request> requests_;
   std::map<InstanceId, Instance> instances_;
   std::map<CardId, Bytes> cards_;
+  struct Starts {
+    int burst = 0, growth = 0;  // 0: as configured
+    std::vector<Instant> times;
+  };
+  std::map<std::string, Starts> starts_;  // by account
   std::vector<std::string> violations_;
 };
 

@@ -202,6 +202,46 @@ TEST_F(LawCheckerTest, Law5QuotaExceeded) {
   expectBroken("law 5: account a: 3 GPU instances");
 }
 
+TEST_F(LawCheckerTest, Law4WaitsInLineThoughAStartWouldHaveBeenSooner) {
+  arrive(1, {start(1)});
+  now_ += 2s;
+  feed(InstanceReady{InstanceId(1)}, {dispatch(1, 1)});
+  arrive(2);
+  FunctionView view;
+  view.key = FunctionKey(1);
+  now_ += 2s;
+  checker_.observe(now_, TimerFired{}, {}, {}, {view});
+  EXPECT_TRUE(checker_.violations().empty());
+  now_ += 1ms;
+  view.inLine = true;  // there is no card
+  checker_.observe(now_, TimerFired{}, {}, {}, {view});
+  EXPECT_TRUE(checker_.violations().empty());
+  view.inLine = false;
+  checker_.observe(now_, TimerFired{}, {}, {}, {view});
+  expectBroken("law 4: function 1: a request has waited 2001 ms and no instance comes");
+}
+
+TEST_F(LawCheckerTest, Law5StartsBeyondBurstAndGrowth) {
+  for (std::uint64_t card = 2; card <= 3; ++card) {
+    feed(CardAdded{{CardId(card), "SIM", "T", Bytes::gib(16), CardOrigin::Simulated}});
+  }
+  feed(QuotaChanged{"a", 3, 3, 1, 2});
+  arrive(1, {start(1)});
+  now_ += 31s;
+  StartInstance second = start(2);
+  second.slice->card = CardId(2);
+  arrive(2, {second});
+  EXPECT_TRUE(checker_.violations().empty());
+  now_ += 1ms;
+  feed(InstanceGone{InstanceId(1), {}});
+  EXPECT_TRUE(checker_.violations().empty());
+  StartInstance third = start(3);
+  third.slice->card = CardId(3);
+  arrive(3);
+  arrive(4, {third});
+  expectBroken("law 5: account a: 3 instances started in 31001 ms");
+}
+
 TEST_F(LawCheckerTest, Law8AbortedThoughTheInstanceLives) {
   serveOne();
   feed(TimerFired{}, {Abort{InvocationId(1), InstanceId(1), {}}});

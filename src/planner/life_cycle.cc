@@ -45,6 +45,7 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   const bool bounded = function.minimum > 0 || function.group->most ||
                        function.demand == FunctionPlan::Demand::KeptOnly;
   if (bounded && (leaves || from == InstanceState::Parked)) unsettled_.push_back(function.key);
+  updateComing(instance);
   updateServing(instance);
   updateParked(instance);
   updateLoad(instance);
@@ -95,11 +96,24 @@ bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceSta
   return true;
 }
 
+void Planner::Core::updateComing(Instance& instance) {
+  auto& coming = instance.function->pool->coming;
+  if (instance.coming() == instance.comingLink.linked) return;
+  if (instance.coming()) {
+    coming.pushBack(instance);
+  } else {
+    coming.erase(instance);
+  }
+}
+
 void Planner::Core::updateServing(Instance& instance) {
   Function& function = *instance.function;
   auto& ofAccount = function.shelf ? function.account->servingGpu : function.account->servingCpu;
   const bool listed = instance.accountServing.linked;
   if (instance.serving() == listed) return;
+  if (instance.health == Health::Unhealthy) {
+    function.pool->unhealthy += instance.serving() ? 1 : -1;
+  }
   if (instance.serving()) {
     instance.readySince = now_;
     ofAccount.pushBack(instance);

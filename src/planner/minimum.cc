@@ -68,6 +68,7 @@ void Planner::Core::on(const QuotaChanged& event) {
   Account& account = accountNamed(event.account);
   account.cards.grant(event.cards);
   account.instances.grant(event.instances);
+  if (event.burst > 0) account.starts.grant(event.burst, event.growth, now_);
   markDirty(account);
 }
 
@@ -75,6 +76,9 @@ Account& Planner::Core::accountNamed(const std::string& name) {
   auto [entry, isNew] = accounts_.try_emplace(name);
   if (isNew) {
     entry->second.name = name;
+    accountsById_.push_back(&entry->second);
+    entry->second.id = accountsById_.size();
+    entry->second.starts.grant(config_.startBurst, config_.startGrowth);
     entry->second.cards.grant(config_.cardQuota);
     entry->second.instances.grant(config_.instanceQuota);
   }

@@ -42,10 +42,24 @@ enum class KeepAlivePolicy {
   Histogram,  // the hybrid histogram of "Serverless in the Wild" (ATC'20), without its ARIMA part
 };
 
+// When a request that finds no room gets another instance (planner/line_wait.cc).
+enum class ScaleOut {
+  PerRequest,    // at once
+  ExpectedWait,  // when waiting in line is expected to take longer than a start, or has
+};
+
 // Constant for the life of a planner.
 struct PlannerConfig {
   int cardQuota = limits::kCardQuota;          // GPU instances per account
   int instanceQuota = limits::kInstanceQuota;  // instances per account
+  // Instances an account may start at once, and how many more per minute (fact sheet 4.4: large
+  // regions); burst 0: no limit.
+  int startBurst = 300;
+  int startGrowth = 300;
+  ScaleOut scaleOut = ScaleOut::ExpectedWait;
+  // ExpectedWait: how much longer than a start the wait may be, in percent of the start; -100 or
+  // more. An instance costs card memory; a wait that is only a little longer may be worth it.
+  int waitMarginPercent = 0;
   std::size_t queuePerFunction = limits::kQueuePerFunction;
   // Instances that compute on one card at once (CardTurns); 0: all of them, as the driver shares.
   int cardTurns = 0;

@@ -2,11 +2,13 @@
 // What an account may hold and holds, and who waits for it.
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "base/ids.h"
 #include "planner/instance.h"
+#include "planner/start_allowance.h"
 #include "planner/waiting_line.h"
 
 namespace okibi::planner {
@@ -30,9 +32,12 @@ struct Allowance {
 
 struct Account {
   std::string name;
-  Allowance cards;      // GPU instances: each counts one card, whatever its slice
-  Allowance instances;  // all instances
-  WaitingLine cardLine, instanceLine;
+  std::uint64_t id = 0;               // in order of appearance
+  Allowance cards;                    // GPU instances: each counts one card, whatever its slice
+  Allowance instances;                // all instances
+  StartAllowance starts;              // how fast it may start instances
+  std::optional<Instant> startTimer;  // for who waits in `startLine`
+  WaitingLine cardLine, instanceLine, startLine;
   // Idle and serving instances, longest first; those of GPU and of CPU functions apart.
   LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
   LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;

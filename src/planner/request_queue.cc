@@ -1,11 +1,14 @@
 #include "planner/request_queue.h"
 
+#include <algorithm>
+
 namespace okibi::planner {
 
 void RequestQueue::push(Request& request) {
   OKIBI_CHECK(empty() || back()->arrival < request.arrival, "request {}", request.id.value());
   requests_.pushBack(request);
   overdue_ += request.overdue ? 1 : 0;
+  place(request);
 }
 
 void RequestQueue::merge(Request& request) {
@@ -13,9 +16,36 @@ void RequestQueue::merge(Request& request) {
   while (before && before->arrival > request.arrival) before = RequestList::previous(*before);
   requests_.insertAfter(before, request);
   overdue_ += request.overdue ? 1 : 0;
+  place(request);
+}
+
+// Who must be served early needs all before it out of the way; who is behind a ripe one in the line
+// is not ripe before it.
+void RequestQueue::place(Request& request) {
+  const Request* following = next(request);
+  const Request* previous = RequestList::previous(request);
+  request.ripe = following && following->ripe;
+  if (following) request.ripeAt = std::min(request.ripeAt, following->ripeAt);
+  ripe_ += request.ripe ? 1 : 0;
+  if (!request.ripe && (!previous || previous->ripe)) unripe_ = &request;
+  for (Request* r = &request; (r = RequestList::previous(*r)) && r->ripeAt > request.ripeAt;) {
+    r->ripeAt = request.ripeAt;
+  }
+}
+
+std::size_t RequestQueue::ripen(Instant now) {
+  while (unripe_ && unripe_->ripeAt <= now) {
+    unripe_->ripe = true;
+    ++ripe_;
+    unripe_ = next(*unripe_);
+  }
+  return ripe_;
 }
 
 void RequestQueue::erase(Request& request) {
+  if (unripe_ == &request) unripe_ = next(request);
+  ripe_ -= request.ripe ? 1 : 0;
+  request.ripe = false;
   requests_.erase(request);
   overdue_ -= request.overdue ? 1 : 0;
 }

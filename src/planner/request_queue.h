@@ -26,6 +26,11 @@ struct Request {
   Instance* instance = nullptr;
   std::uint64_t arrival = 0;  // running number over all functions
   Instant deadline;
+  Instant ripeAt;     // until then it may wait in line without an instance coming for it
+  bool ripe = false;  // that time has passed
+  // Of its function when it came to wait in line: a request, a start. Zero: not known.
+  Duration serviceThen{}, startThen{};
+  Instant dispatchedAt;  // its instance heard of it
   // The deadline passed while an instance was starting for it (Core::expire).
   bool overdue = false;
   // What the function had when the request came and had to wait.
@@ -49,6 +54,11 @@ class RequestQueue {
   static Request* next(const Request& request) { return RequestList::next(request); }
   std::size_t overdue() const { return overdue_; }
 
+  // Counts those whose `ripeAt` has come: they are at the front.
+  std::size_t ripen(Instant now);
+  // The first that is not ripe; nullptr: all are.
+  Request* unripe() const { return unripe_; }
+
   void push(Request& request);
   // Puts a request that comes from another queue in its place by arrival.
   void merge(Request& request);
@@ -62,7 +72,11 @@ class RequestQueue {
 
  private:
   RequestList requests_;
+  void place(Request& request);  // keeps `ripeAt` in order
+
   std::size_t overdue_ = 0;  // how many are marked
+  std::size_t ripe_ = 0;
+  Request* unripe_ = nullptr;
 };
 
 }  // namespace okibi::planner

@@ -13,8 +13,10 @@ void Planner::Core::enqueue(Request& request) {
   InstancePool& pool = *request.function->pool;
   request.servingThen = pool.serving();
   request.startingThen = pool.starting() + pool.placing();
+  setRipeness(request);
   pool.queue.push(request);
   deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
+  armRipe(*request.function);
 }
 
 void Planner::Core::unqueue(Request& request) {

@@ -19,6 +19,7 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
   }
   pullWaiting(function);
   refuseOverdue(function);
+  decideWhoWaits(function);
   settleMinimum(function);
   makeRoomBelowCap(function);
   while (pool.hasSpare(function.minimum)) {
@@ -58,6 +59,8 @@ WaitingLine& Planner::Core::lineFor(const Function& function, Shortage shortage)
       return function.account->cardLine;
     case Shortage::InstanceQuota:
       return function.account->instanceLine;
+    case Shortage::StartQuota:
+      return function.account->startLine;
     case Shortage::Runtime:
       return runtimeLine_;
     case Shortage::Cards:
@@ -159,6 +162,10 @@ Instance* Planner::Core::toRecall(const Function& function) {
 
 Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   if (runtimeDown_) return Shortage::Runtime;
+  if (!toRecall(function) && !mayStart(*function.account)) {
+    armStarts(*function.account);
+    return Shortage::StartQuota;
+  }
   std::optional<Placement> placement;
   if (function.shelf) placement = placeSlice(function, readyBefore);
   std::vector<Instance*> victims;
@@ -239,9 +246,13 @@ void Planner::Core::create(Function& function, CardBook* card, Start why) {
 
 bool Planner::Core::tryStart(Instance& instance) {
   Function& function = *instance.function;
-  const Account& account = *function.account;
+  Account& account = *function.account;
   const bool recalled = instance.state == InstanceState::Recalled;
   if (!recalled && !account.instances.hasFree()) return false;
+  if (!recalled && !account.starts.has(now_)) {
+    armStarts(account);
+    return false;
+  }
   std::optional<Slice> slice;
   if (function.shelf) {
     if (!account.cards.hasFree()) return false;
@@ -261,6 +272,8 @@ bool Planner::Core::tryStart(Instance& instance) {
     emit(Wake{instance.id, *slice});
     return true;
   }
+  account.starts.take(now_);
+  if (!account.startLine.empty()) markDirty(account);
   instance.startedAt = now_;
   move(instance, InstanceState::Starting);
   emit(StartInstance{instance.id, function.key, slice, instance.reason, instance.ahead});
@@ -276,8 +289,8 @@ void Planner::Core::startPlaced(const std::set<InstanceId>& placing) {
 }
 
 void Planner::Core::markDirty(Account& account) {
-  if (account.dirty ||
-      (account.placing.empty() && account.cardLine.empty() && account.instanceLine.empty())) {
+  if (account.dirty || (account.placing.empty() && account.cardLine.empty() &&
+                        account.instanceLine.empty() && account.startLine.empty())) {
     return;
   }
   account.dirty = true;
@@ -303,6 +316,7 @@ void Planner::Core::pump() {
       startPlaced(account.placing);
       serveLine(account.cardLine);
       serveLine(account.instanceLine);
+      serveLine(account.startLine);
     } else {
       Shelf& shelf = *dirtyShelves_.front();
       dirtyShelves_.erase(dirtyShelves_.begin());

@@ -69,7 +69,7 @@ class Scenario {
     std::vector<Command> commands;
     planner_.step(now, event, commands);
     planner_.checkInvariants();
-    checker_.observe(now, event, commands, planner_.instances());
+    checker_.observe(now, event, commands, planner_.instances(), planner_.activeFunctions());
     EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
     std::string text;
     for (const Command& command : commands) {
@@ -401,6 +401,42 @@ TEST(PlannerTable, EarlierFreedSlotTakesTheQueuedRequestAndTheStartIsKept) {
     0.4  | ready i2               |
     0.5  | arrive 3 f             | dispatch 3 i2 warm
   )");
+}
+
+// Three requests of 1 s and a start of 10 s are known: the line is shorter than another start.
+TEST(PlannerTable, WaitsInLineWhereThatIsShorterThanAStart) {
+  check(R"(
+    0    | function f freeze=never |
+    0    | arrive 1 f             | start i1 (no instance)
+    10   | ready i1               | dispatch 1 i1 cold (no instance)
+    11   | end 1                  |
+    11   | arrive 2 f             | dispatch 2 i1 warm
+    12   | end 2                  |
+    12   | arrive 3 f             | dispatch 3 i1 warm
+    13   | end 3                  |
+    20   | arrive 4 f             | dispatch 4 i1 warm
+    20   | arrive 5 f             |
+    20.5 | arrive 6 f             |
+    21   | end 4                  | dispatch 5 i1 warm (the 1 instance is full; waited in line: 1.0 s a request, 10 s a start)
+    22   | end 5                  | dispatch 6 i1 warm (the 1 instance is full; waited in line: 1.0 s a request, 10 s a start)
+  )");
+}
+
+TEST(PlannerTable, BurstAndGrowthBoundHowFastAnAccountStarts) {
+  PlannerConfig config;
+  config.startBurst = 2;
+  config.startGrowth = 6;
+  check(R"(
+    0    | function f              |
+    0    | function g              |
+    0    | arrive 1 f              | start i1 (no instance)
+    0    | arrive 2 g              | start i2 (no instance)
+    0    | arrive 3 f wait=9       |
+    1    | arrive 4 g wait=30      |
+    9    | timer                   | refuse 3 ResourceExhausted (account quota 'burst' is used up: 2 of 2 instances started at once; quota 'growth' admits 6 more per minute)
+    10   | timer                   | start i3 (2 queued, 1 starting; waited: account quotas 'burst' and 'growth' were used up)
+  )",
+        config);
 }
 
 TEST(PlannerTable, SliceGoesToTheCardItFillsBest) {

@@ -33,6 +33,7 @@ void Planner::Core::handOver(Request& request) {
 }
 
 void Planner::Core::sendDispatch(Request& request) {
+  request.dispatchedAt = now_;
   emit(Dispatch{request.id, request.instance->id, request.warmth, std::move(request.reason)});
 }
 
@@ -93,6 +94,7 @@ void Planner::Core::requeueWaiting(Instance& instance) {
   while (Request* request = instance.turn.waiting.front()) {
     detach(*request);
     request->servingThen = function.pool->serving();
+    request->ripeAt = now_;
     function.pool->queue.merge(*request);
     deadlines_.add({request->deadline, TimerKind::Deadline, request->id.value()});
   }

@@ -41,6 +41,7 @@ struct FunctionView {
   int starting = 0;        // instances not ready yet
   int serving = 0;         // Ready or Frozen
   int parked = 0;          // Parked or on the way there
+  bool inLine = false;     // it waits for something scarce
   std::string waitingFor;  // what the queue waits for; empty: nothing, or for starting instances
   std::optional<Instant> oldestDeadline;  // of the queued request that came first
 };
@@ -49,6 +50,8 @@ struct AccountView {
   std::string name;
   int cards = 0, cardQuota = 0;          // GPU instances, whatever their slice
   int instances = 0, instanceQuota = 0;  // all instances
+  int startsUsed = 0, startBurst = 0;    // of those that may be started at once; 0 of 0: no limit
+  int startGrowth = 0;                   // that come back per minute
 };
 
 }  // namespace okibi::planner

@@ -30,6 +30,7 @@ FunctionView viewOf(const Function& function) {
                     .starting = 0,
                     .serving = 0,
                     .parked = 0,
+                    .inLine = false,
                     .waitingFor = {},
                     .oldestDeadline = std::nullopt};
   if (!function.pool) return view;
@@ -38,6 +39,7 @@ FunctionView viewOf(const Function& function) {
   view.starting = pool.starting() + pool.placing();
   view.serving = pool.serving();
   view.parked = pool.parkedOrParking();
+  view.inLine = pool.line != nullptr;
   view.waitingFor = describe(pool.shortage, function);
   if (!pool.queue.empty()) view.oldestDeadline = pool.queue.front()->deadline;
   return view;
@@ -79,7 +81,12 @@ std::vector<AccountView> Planner::Core::accounts() const {
                      .cards = account.cards.held,
                      .cardQuota = account.cards.limit,
                      .instances = account.instances.held,
-                     .instanceQuota = account.instances.limit});
+                     .instanceQuota = account.instances.limit,
+                     .startsUsed = account.starts.unlimited()
+                                       ? 0
+                                       : account.starts.burst() - account.starts.left(now_),
+                     .startBurst = account.starts.burst(),
+                     .startGrowth = account.starts.growth()});
   }
   return views;
 }

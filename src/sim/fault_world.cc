@@ -61,6 +61,12 @@ Options draw(Random& random) {
   o.config.queuePerFunction = static_cast<std::size_t>(random.between(2, 60));
   if (random.chance(0.4)) o.config.cardTurns = static_cast<int>(random.between(1, 3));
   o.config.yieldAfter = between(random, 100ms, 12s);
+  if (random.chance(0.3)) o.config.scaleOut = ScaleOut::PerRequest;
+  o.config.waitMarginPercent = static_cast<int>(random.between(-100, 100));
+  if (random.chance(0.3)) {
+    o.config.startBurst = static_cast<int>(random.between(1, 5));
+    o.config.startGrowth = static_cast<int>(random.between(1, 200));
+  }
   const double policy = random.fraction();
   if (policy < 0.4) o.config.keepAlive = KeepAlivePolicy::Learned;
   if (policy > 0.8) o.config.keepAlive = KeepAlivePolicy::Histogram;
@@ -219,7 +225,7 @@ class World {
     std::vector<Command> commands;
     planner_.step(now_, event, commands);
     planner_.checkInvariants();
-    checker_.observe(now_, event, commands, planner_.instances());
+    checker_.observe(now_, event, commands, planner_.instances(), planner_.activeFunctions());
     for (const Command& command : commands) {
       std::visit([this](const auto& c) { obey(c); }, command);
     }

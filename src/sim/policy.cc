@@ -25,12 +25,43 @@ Result<void> readTimes(Policy& policy, const std::vector<std::string>& parts) {
   return {};
 }
 
+constexpr int kMarginLeast = -100, kMarginMost = 1000;
+
+Result<void> readScaleOut(Policy& policy, std::string_view text) {
+  const std::vector<std::string> parts = split(text, ':');
+  const std::string kind = parts.empty() ? "" : parts[0];
+  if (kind == "per-request" && parts.size() == 1) {
+    policy.scaleOut = planner::ScaleOut::PerRequest;
+    return {};
+  }
+  if (kind != "expected-wait" || parts.size() > 2) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("'{}' is not per-request or expected-wait[:PERCENT]", text));
+  }
+  policy.scaleOut = planner::ScaleOut::ExpectedWait;
+  if (parts.size() == 1) return {};
+  Result<std::int64_t> margin = parseInteger(parts[1]);
+  if (!margin) return fail(margin.error());
+  if (*margin < kMarginLeast || *margin > kMarginMost) {
+    return fail(ErrorKind::Invalid, fmt::format("margin {} is outside {} to {} percent", *margin,
+                                                kMarginLeast, kMarginMost));
+  }
+  policy.waitMarginPercent = static_cast<int>(*margin);
+  return {};
+}
+
 }  // namespace
 
 Result<Policy> Policy::parse(std::string_view text) {
-  const std::vector<std::string> parts = split(text, ':');
+  const std::size_t slash = text.find('/');
   Policy policy;
   policy.name = text;
+  if (slash != std::string_view::npos) {
+    if (Result<void> read = readScaleOut(policy, text.substr(slash + 1)); !read) {
+      return fail(read.error());
+    }
+  }
+  const std::vector<std::string> parts = split(text.substr(0, slash), ':');
   const std::string kind = parts.empty() ? "" : parts[0];
   if (kind == "keep" && parts.size() == 1) {
     policy.idleTimeout = kForever;

@@ -1,5 +1,6 @@
 #pragma once
-// A keep-alive policy as named on a command line, and what it sets in the planner.
+// A policy of keep-alive (and of scale-out) as named on a command line, and what it sets in the
+// planner.
 
 #include <optional>
 #include <string>
@@ -17,10 +18,14 @@ struct Policy {
   Duration idleTimeout{};             // since the last request, parked time included
   std::optional<Duration> parkAfter;  // nullopt: nothing is parked
   Duration range{};                   // of the histogram
+  // When another instance is started; nullopt: as the protocol says.
+  std::optional<planner::ScaleOut> scaleOut;
+  int waitMarginPercent = 0;
 
   // "fixed:10m"; "two-tier:60s:60m" (on card, parked until); "learned:60s:60m" (at no more idle and
   // parked time than that rule); "learned:10m" (without parking); "hybrid:4h" (histogram range);
-  // "keep" (never released).
+  // "keep" (never released). Each may end in "/per-request" or "/expected-wait[:MARGIN]": when a
+  // queued request gets another instance; the margin in percent of a start.
   static Result<Policy> parse(std::string_view text);
 };
 

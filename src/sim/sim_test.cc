@@ -117,6 +117,23 @@ TEST_F(SimTest, LearnedNeedsNoMoreThanItsRuleAndServesMore) {
   EXPECT_LT(alone.cold, window.cold);
 }
 
+TEST_F(SimTest, WaitingInLineStartsFewerAndBoundsTheWait) {
+  auto workload = makeSynthetic(*SyntheticOptions::parse(
+      "functions=10,requests=5000,time=12h,bursts=1,timers=0,service=lognormal:2s:0.8"));
+  const Tally each = run("fixed:5m/per-request", *workload, {});
+  const Tally line = run("fixed:5m", *workload, {});
+  const Tally shorter = run("fixed:5m/expected-wait:-50", *workload, {});
+  EXPECT_LT(line.starts, each.starts * 7 / 10);
+  EXPECT_LT(line.in(Use::Idle), each.in(Use::Idle) * 0.8);
+  EXPECT_GT(shorter.starts, line.starts);
+  EXPECT_LT(shorter.starts, each.starts);
+  // A start of 20 s after at most as long in line.
+  EXPECT_LE(toSeconds(line.waits.quantile(1)), 40.5);
+  EXPECT_EQ(line.refused, 0);
+  EXPECT_FALSE(Policy::parse("fixed:5m/sometimes"));
+  EXPECT_FALSE(Policy::parse("fixed:5m/expected-wait:-101"));
+}
+
 TEST_F(SimTest, EveryRequestIsCountedOnceAndRunsRepeat) {
   SyntheticOptions options = *SyntheticOptions::parse("functions=20,requests=3000,time=24h");
   auto workload = makeSynthetic(options);

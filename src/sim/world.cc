@@ -50,6 +50,13 @@ planner::PlannerConfig configFor(const WorldOptions& options) {
   config.queuePerFunction = 1'000'000;
   if (options.policy.parkAfter) config.hostMemory = options.fleet.hostMemory;
   config.keepAlive = options.policy.kind;
+  // In the literature's protocol nobody waits in line.
+  const bool bound = options.protocol == Protocol::Bound;
+  config.scaleOut = options.policy.scaleOut.value_or(bound ? planner::ScaleOut::PerRequest
+                                                           : planner::ScaleOut::ExpectedWait);
+  config.waitMarginPercent = options.policy.waitMarginPercent;
+  config.startBurst = options.startBurst;
+  config.startGrowth = options.startGrowth;
   if (options.policy.range > Duration::zero()) config.histogramRange = options.policy.range;
   return config;
 }

@@ -27,7 +27,8 @@ struct WorldOptions {
   Bytes slice = Bytes::gib(8);                   // where the workload says nothing
   Duration deadline = std::chrono::seconds(60);  // a request's wait for capacity
   int cardQuota = 0;                             // GPU instances; 0: no limit
-  std::uint64_t seed = 1;                        // of what is drawn from distributions
+  int startBurst = 0, startGrowth = 0;  // instances started at once, per minute; 0: no limit
+  std::uint64_t seed = 1;               // of what is drawn from distributions
 };
 
 // Plays the whole workload. Invalid when the workload cannot be read.
