@@ -12,7 +12,7 @@ declare -A groups=(
     libarchive-dev libdeflate-dev zlib1g-dev libzstd-dev libyaml-cpp-dev libcli11-dev libfmt-dev
     libspdlog-dev libre2-dev libgtest-dev libgmock-dev libbenchmark-dev"
   [run]="tzdata skopeo e2fsprogs iproute2 procps curl python3 ca-certificates"
-  [test]="libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 umoci crun runc docker-registry wrk jq curl git python3
+  [test]="libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 umoci crun runc docker-registry wrk jq curl openssl git python3
     nodejs npm universal-ctags"
   [examples]="mmdebstrap docker-registry python3 pkg-config tesseract-ocr-eng libtesseract-dev libleptonica-dev"
   [vm]="qemu-system-x86 busybox-static cpio e2fsprogs python3"

@@ -41,6 +41,23 @@ std::string wildcardOver(std::string_view name) {
   return dot == std::string_view::npos ? std::string() : "*" + std::string(name.substr(dot));
 }
 
+net::TlsRules rulesOf(const DomainTls& tls) {
+  const auto version = [](std::string_view text) {
+    return text == "TLSv1.3" ? net::TlsVersion::V13 : net::TlsVersion::V12;
+  };
+  net::TlsRules rules{version(tls.minVersion), version(tls.maxVersion), {}};
+  if (auto suites = net::chooseSuites(tls.suites)) rules.suites = std::move(*suites);
+  return rules;
+}
+
+Result<std::shared_ptr<const net::TlsIdentity>> identityOf(const CustomDomain& config) {
+  if (!config.certificate) return nullptr;
+  auto made = net::TlsIdentity::make(config.certificate->chain, config.certificate->key,
+                                     rulesOf(config.tls.value_or(DomainTls())));
+  if (!made) return fail(withContext(made.error(), "certConfig"));
+  return made;
+}
+
 std::unexpected<Error> notFound(std::string_view name) {
   return fail(ErrorKind::NotFound, fmt::format("domain name '{}' does not exist", name),
               "DomainNameNotFound");
@@ -63,7 +80,14 @@ void DomainTable::load() {
                  routes.error().message);
       routes = DomainRoutes();
     }
-    domains_[id.name] = {id.owner.account, id.name, config, std::move(*routes)};
+    auto identity = identityOf(*config);
+    if (!identity) {
+      log::error("a custom domain is not served over TLS", "domain={} error=\"{}\"", id.name,
+                 identity.error().message);
+      identity = nullptr;
+    }
+    domains_[id.name] = {id.owner.account, id.name, config, std::move(*routes),
+                         std::move(*identity)};
   }
 }
 
@@ -133,10 +157,13 @@ Result<const Domain*> DomainTable::put(const std::string& account, std::string n
                                        CustomDomain config) {
   auto routes = DomainRoutes::compile(config.routes);
   if (!routes) return fail(routes.error());
+  auto identity = identityOf(config);
+  if (!identity) return fail(identity.error());
   const ResourceId id{{account, ""}, name};
   if (auto stored = resources_.put(id, std::move(config)); !stored) return fail(stored.error());
   Domain& domain = domains_[name];
-  domain = {account, name, resources_.find<CustomDomain>(id.owner, name), std::move(*routes)};
+  domain = {account, name, resources_.find<CustomDomain>(id.owner, name), std::move(*routes),
+            std::move(*identity)};
   return &domain;
 }
 

@@ -5,6 +5,7 @@
 // disk before it is visible. Loop thread only.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "conductor/domain_routes.h"
 #include "conductor/resource_map.h"
 #include "model/domain.h"
+#include "net/tls.h"
 
 namespace okibi::conductor {
 
@@ -21,6 +23,7 @@ struct Domain {
   std::string account, name;
   const CustomDomain* config = nullptr;
   DomainRoutes routes;
+  std::shared_ptr<const net::TlsIdentity> identity;  // null: it has no certificate
 };
 
 class DomainTable {

@@ -30,7 +30,8 @@ std::size_t sequenceLength(std::string_view text) {
 
 int httpStatus(const Error& error) {
   if (error.code == "FunctionNotStarted") return 412;
-  if (error.code == "BadResponse") return 502;  // the function failed under an HTTP trigger
+  if (error.code == "MisdirectedRequest") return 421;  // RFC 9110, 15.5.20
+  if (error.code == "BadResponse") return 502;         // the function failed under an HTTP trigger
   switch (error.kind) {
     case ErrorKind::Invalid:
       return 400;

@@ -38,6 +38,10 @@ void setCardTypes(Config& config, const YAML::Node& node) {
 std::span<const Key> keys() {
   static const auto kKeys = std::to_array<Key>({
       {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
+      {"listenTls", [](Config& c, const YAML::Node& n) { c.listenTls = n.as<std::string>(); }},
+      {"tls.certificate",
+       [](Config& c, const YAML::Node& n) { c.tlsCertificate = n.as<std::string>(); }},
+      {"tls.key", [](Config& c, const YAML::Node& n) { c.tlsKey = n.as<std::string>(); }},
       {"stateDir", [](Config& c, const YAML::Node& n) { c.stateDirectory = n.as<std::string>(); }},
       {"simulatedCards",
        [](Config& c, const YAML::Node& n) { c.simulatedCards = n.as<std::string>(); }},
@@ -134,7 +138,34 @@ Result<void> applyYamlFile(Config& config, const std::filesystem::path& file) {
   return {};
 }
 
+namespace {
+
+Result<void> validateTls(const Config& config) {
+  if (config.tlsCertificate.empty() != config.tlsKey.empty()) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("{}: is required with {}",
+                            config.tlsKey.empty() ? "tls.key" : "tls.certificate",
+                            config.tlsKey.empty() ? "tls.certificate" : "tls.key"));
+  }
+  if (config.listenTls.empty()) {
+    if (config.tlsCertificate.empty()) return {};
+    return fail(ErrorKind::Invalid, "tls.certificate: has no use without listenTls");
+  }
+  auto address = net::SocketAddress::parse(config.listenTls);
+  if (!address) return fail(withContext(address.error(), "listenTls"));
+  if (config.authentication == Authentication::None && !address->isLoopback()) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("insecureNoAuth: is refused on {}; without signatures Okibi listens on "
+                            "loopback only",
+                            config.listenTls));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> validate(const Config& config) {
+  if (auto tls = validateTls(config); !tls) return tls;
   auto address = net::SocketAddress::parse(config.listen);
   if (!address) return fail(withContext(address.error(), "listen"));
   if (config.authentication == Authentication::None && !address->isLoopback()) {

@@ -20,7 +20,11 @@ enum class Authentication { Signature, None };
 constexpr int kCardTurnsMax = 64;
 
 struct Config {
-  std::string listen = "127.0.0.1:7070";                    // listen
+  std::string listen = "127.0.0.1:7070";  // listen
+  std::string listenTls;                  // listenTls; empty: no TLS
+  // tls.certificate, tls.key: PEM files for the daemon's own names, read again when they change;
+  // empty: over TLS only custom domains with certificates are served
+  std::filesystem::path tlsCertificate, tlsKey;
   std::filesystem::path stateDirectory = "/var/lib/okibi";  // stateDir
   std::string simulatedCards;                               // simulatedCards: "fc.gpu.tesla.1=2"
   std::filesystem::path nvmlLibrary = "libnvidia-ml.so.1";  // nvmlLibrary: file or loader's name

@@ -81,5 +81,28 @@ TEST(Config, NoAuthIsRefusedOffLoopback) {
   EXPECT_FALSE(validate(config));
 }
 
+TEST(Config, TlsNeedsBothFilesAndAnAddress) {
+  Config config;
+  ASSERT_TRUE(applyYaml(config,
+                        "listenTls: 127.0.0.1:7443\ntls: {certificate: /a.crt, key: /a.key}\n"
+                        "hostNames: [api.example.com]\n"));
+  EXPECT_EQ(config.tlsCertificate, "/a.crt");
+  EXPECT_EQ(config.hostNames, std::vector<std::string>{"api.example.com"});
+  EXPECT_TRUE(validate(config));
+  config.tlsKey.clear();
+  EXPECT_EQ(validate(config).error().message, "tls.key: is required with tls.certificate");
+  config.tlsCertificate.clear();
+  EXPECT_TRUE(validate(config));
+  config.listenTls = "nowhere";
+  EXPECT_EQ(validate(config).error().message.substr(0, 9), "listenTls");
+  config.listenTls = "0.0.0.0:7443";
+  EXPECT_TRUE(validate(config));
+  config.authentication = Authentication::None;
+  EXPECT_FALSE(validate(config));
+  config = {};
+  config.tlsCertificate = config.tlsKey = "/a";
+  EXPECT_FALSE(validate(config));
+}
+
 }  // namespace
 }  // namespace okibi::daemon

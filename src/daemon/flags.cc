@@ -4,10 +4,30 @@
 #include <fmt/format.h>
 
 namespace okibi::daemon {
+namespace {
+
+struct TlsFlags {
+  std::string listen, certificate, key;
+
+  void addTo(CLI::App& app) {
+    app.add_option("--listen-tls", listen, "address for TLS beside it (default: none)");
+    app.add_option("--tls-certificate", certificate,
+                   "PEM file for the daemon's own names, read again when it changes");
+    app.add_option("--tls-key", key, "PEM file of its private key");
+  }
+  void apply(Config& config) const {
+    if (!listen.empty()) config.listenTls = listen;
+    if (!certificate.empty()) config.tlsCertificate = certificate;
+    if (!key.empty()) config.tlsKey = key;
+  }
+};
+
+}  // namespace
 
 std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   CLI::App app("okibi serve: the Okibi daemon; one listener for the API and for invocations",
                "okibi serve");
+  TlsFlags tls;
   std::string file, listen, stateDirectory, cards, prices, account, region, domain, level, launcher,
       runtime;
   std::optional<std::int64_t> queue, drain, start;
@@ -17,6 +37,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   bool noAuth = false;
   app.add_option("--config", file, "configuration file (YAML); flags override it");
   app.add_option("--listen", listen, "address (default 127.0.0.1:7070)");
+  tls.addTo(app);
   app.add_option("--state-dir", stateDirectory,
                  "where everything is kept (default /var/lib/okibi)");
   app.add_option("--simulated-cards", cards, "cards on paper, e.g. fc.gpu.tesla.1=2");
@@ -50,6 +71,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   Config config;
   Result<void> ok = file.empty() ? Result<void>{} : applyYamlFile(config, file);
   if (!listen.empty()) config.listen = listen;
+  tls.apply(config);
   if (!stateDirectory.empty()) config.stateDirectory = stateDirectory;
   if (!cards.empty()) config.simulatedCards = cards;
   if (!prices.empty()) config.priceFile = prices;

@@ -3,9 +3,12 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <sstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #include "conductor/error_answer.h"
 #include "conductor/timer_triggers.h"
 #include "daemon/cards.h"
+#include "daemon/default_identity.h"
 #include "daemon/flags.h"
 #include "gateway/gateway.h"
 #include "gpu/simulated_cards.h"
@@ -220,13 +224,52 @@ net::Task<void> runTimers(net::Loop& loop, const conductor::Catalog& catalog,
 }
 
 // Hosts that no account may have as its custom domain.
-std::vector<std::string> ownHosts(const Config& config) {
+std::vector<std::string> ownHosts(const Config& config, const DefaultIdentity& identity) {
   std::vector<std::string> hosts;
+  for (const std::string& name : identity.names()) {
+    hosts.push_back(name.starts_with("*.") ? name.substr(1) : name);
+  }
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) == 0) hosts.push_back(toLower(name.data()));
   for (const std::string& host : config.hostNames) hosts.push_back(toLower(host));
   if (!config.publicDomain.empty()) hosts.push_back("." + toLower(config.publicDomain));
   return hosts;
+}
+
+// The daemon's own certificate, as its files are; custom domains have theirs from the API.
+net::Task<void> watchCertificate(net::Loop& loop, const Config& config, DefaultIdentity& identity,
+                                 conductor::Catalog& catalog) {
+  for (;;) {
+    co_await loop.sleep(std::chrono::seconds(1));
+    const auto before = identity.identity();
+    if (auto read = identity.refresh(conductor::wallNow()); !read) {
+      log::warning("the certificate stays as it was", "error=\"{}\"", read.error().message);
+    } else if (identity.identity() != before) {
+      catalog.domains().reserve(ownHosts(config, identity));
+      log::info("new certificate", "names={}", fmt::join(identity.names(), ","));
+    }
+  }
+}
+
+// By the name that a client asks for: a custom domain's, else the daemon's own. A domain without a
+// certificate is answered with the daemon's own, so that the refusal can be read.
+std::shared_ptr<const net::TlsAcceptor> tlsAcceptor(const conductor::Catalog& catalog,
+                                                    const DefaultIdentity& own) {
+  return std::make_shared<net::TlsAcceptor>([&catalog, &own](std::string_view name) {
+    const conductor::Domain* domain = name.empty() ? nullptr : catalog.domains().find(name);
+    return domain != nullptr && domain->identity ? domain->identity : own.identity();
+  });
+}
+
+// The port, 0 without a TLS listener.
+Result<std::uint16_t> listenTls(const Config& config, net::HttpServer& server,
+                                const conductor::Catalog& catalog, const DefaultIdentity& own) {
+  if (config.listenTls.empty()) return std::uint16_t{0};
+  auto address =
+      server.listen(*net::SocketAddress::parse(config.listenTls), tlsAcceptor(catalog, own));
+  if (!address) return fail(address.error());
+  fmt::print("TLS: listening on {}\n", address->toString());
+  return address->port();
 }
 
 // Calls that nobody is waiting for: accepted ones, and those of timers.
@@ -239,15 +282,25 @@ void startCalls(net::Loop& loop, conductor::AsyncQueue& queue, const conductor::
 }
 
 gateway::GatewayOptions gatewayOptions(const Config& config,
-                                       const conductor::TriggerAddresses& addresses) {
+                                       const conductor::TriggerAddresses& addresses,
+                                       std::uint16_t httpsPort) {
   const bool open = config.authentication == Authentication::None;
-  return {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, addresses, 0};
+  return {open ? gateway::ApiAuth::None : gateway::ApiAuth::Signature, addresses, httpsPort};
 }
 
 api::ApiOptions apiOptions(const Config& config, const conductor::TriggerAddresses& addresses) {
   using Auth = api::ApiOptions::Auth;
   const bool open = config.authentication == Authentication::None;
   return {open ? Auth::None : Auth::Signature, addresses};
+}
+
+void onFirstStopSignal(net::Loop& loop, std::function<void()> stop) {
+  enum class Phase { Running, Draining };
+  const auto once = [stop = std::move(stop), phase = std::make_shared<Phase>(Phase::Running)] {
+    if (std::exchange(*phase, Phase::Draining) == Phase::Running) stop();
+  };
+  loop.onSignal(SIGTERM, once);
+  loop.onSignal(SIGINT, once);
 }
 
 void announce(const net::SocketAddress& address) {
@@ -281,7 +334,9 @@ Result<void> run(const Config& config) {
   if (!accounting) return fail(accounting.error());
   conductor::Catalog catalog(**store);
   if (auto loaded = catalog.load(); !loaded) return loaded;
-  catalog.domains().reserve(ownHosts(config));
+  DefaultIdentity own(config.tlsCertificate, config.tlsKey);
+  if (auto read = own.refresh(conductor::wallNow()); !read) return read;
+  catalog.domains().reserve(ownHosts(config, own));
 
   images::OciImageStore::Options imageOptions;
   imageOptions.stateDirectory = directory->path();
@@ -299,23 +354,23 @@ Result<void> run(const Config& config) {
       *loop, serverOptions(), [&](net::Exchange& exchange) { return doors->serve(exchange); });
   auto address = server->listen(*net::SocketAddress::parse(config.listen));
   if (!address) return fail(address.error());
+  auto httpsPort = listenTls(config, *server, catalog, own);
+  if (!httpsPort) return fail(httpsPort.error());
   // The port may have been the kernel's choice. Nothing is served before the loop runs.
   const conductor::TriggerAddresses addresses(config.region, config.publicDomain, address->port());
-  gateway::Gateway gateway(conductor, *queue, verifier, gatewayOptions(config, addresses));
+  gateway::Gateway gateway(conductor, *queue, verifier,
+                           gatewayOptions(config, addresses, *httpsPort));
   api::Api api(conductor, accounts, verifier, apiOptions(config, addresses));
   doors.emplace(gateway, api, config.authentication);
   announce(*address);
   conductor.useCards(*inventory, giver->get(), config.gpuAllowance);
   conductor.start();
   startCalls(*loop, *queue, catalog, gateway);
-  enum class Phase { Running, Draining } phase = Phase::Running;
-  const auto onStop = [&] {
-    if (std::exchange(phase, Phase::Draining) == Phase::Draining) return;
+  if (!config.tlsCertificate.empty()) loop->spawn(watchCertificate(*loop, config, own, catalog));
+  onFirstStopSignal(*loop, [&] {
     queue->stop();
     loop->spawn(shutDown(*loop, *server, conductor, **images, config.drainDeadline));
-  };
-  loop->onSignal(SIGTERM, onStop);
-  loop->onSignal(SIGINT, onStop);
+  });
   loop->run();
   server.reset();  // its listener and the conductor's timer belong to the loop
   queue.reset();

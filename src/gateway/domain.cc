@@ -30,6 +30,14 @@ Result<Gateway::Route> Gateway::routeDomain(const net::Exchange& exchange,
         fmt::format("domain '{}' is served by HTTP only; its protocol is not HTTPS", domain.name),
         "AccessDenied");
   }
+  // A name's own TLS rules count for it: a connection made for another name does not reach it.
+  const std::string asked = exchange.serverName();
+  if (!asked.empty() && conductor_.catalog().domains().find(asked) != &domain) {
+    return fail(ErrorKind::Denied,
+                fmt::format("the connection was made for '{}', the request is for '{}'", asked,
+                            domain.name),
+                "MisdirectedRequest");
+  }
   auto way = domain.routes.follow(head.target);
   if (way.route == nullptr) {
     return fail(ErrorKind::NotFound,

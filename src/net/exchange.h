@@ -11,6 +11,7 @@
 // Loop thread only. One task may read while another writes; not two of a kind.
 
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -26,8 +27,9 @@ class Exchange {
 
   virtual const RequestHead& request() const = 0;
   virtual SocketAddress peer() const = 0;
-  // Whether it came over TLS.
+  // Whether it came over TLS, and the name that was asked for then (empty: none).
   virtual bool secure() const { return false; }
+  virtual std::string serverName() const { return {}; }
 
   // The next piece of the request body, bounded, valid until the next read(); empty: the end, now
   // and ever after. The first read sends "100 Continue" when the caller waits for it. Errors:

@@ -6,11 +6,16 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/loop_impl.h"
+#include "net/tls.h"
 
 namespace okibi::net {
 
-ServerConnection::ServerConnection(ServerState& server, UniqueFd fd)
-    : server_(server), socket_(server.loop, std::move(fd)) {}
+ServerConnection::ServerConnection(ServerState& server, Socket socket)
+    : server_(server), socket_(std::move(socket)) {}
+
+std::string ServerConnection::serverName() const {
+  return socket_.tls() != nullptr ? socket_.tls()->serverName() : std::string();
+}
 
 ServerConnection::~ServerConnection() {
   if (hangup_) server_.loop.impl().hangups.forget(*hangup_);

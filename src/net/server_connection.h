@@ -38,7 +38,7 @@ struct ServerState {
 
 class ServerConnection final : public Exchange {
  public:
-  ServerConnection(ServerState& server, UniqueFd fd);
+  ServerConnection(ServerState& server, Socket socket);
   ~ServerConnection() override;
 
   // Serves requests until either side closes.
@@ -52,6 +52,8 @@ class ServerConnection final : public Exchange {
 
   const RequestHead& request() const override { return head_; }
   SocketAddress peer() const override { return socket_.peer(); }
+  bool secure() const override { return socket_.tls() != nullptr; }
+  std::string serverName() const override;
   Task<Result<std::string_view>> read() override;
   bool bodyEnded() const override { return bodyEnded_; }
   bool pieceIsReady() const override;

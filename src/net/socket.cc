@@ -7,6 +7,7 @@
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -15,6 +16,7 @@
 
 #include "base/check.h"
 #include "net/loop_impl.h"
+#include "net/tls.h"
 
 namespace okibi::net {
 
@@ -93,11 +95,83 @@ struct Socket::Impl {
     boost::system::error_code ignored;
     socket.cancel(ignored);
   }
+  // Waits until the session can go on.
+  Task<Result<void>> await(TlsSession::Step step) {
+    if (step == TlsSession::Step::Failed) co_return fail(ErrorKind::Unavailable, tls->failure());
+    if (step == TlsSession::Step::Ended) {
+      co_return fail(ErrorKind::Unavailable, "the peer has ended the stream");
+    }
+    const bool wantsRead = step == TlsSession::Step::WantsRead;
+    auto [error] = co_await socket.async_wait(
+        wantsRead ? Protocol::socket::wait_read : Protocol::socket::wait_write, asTuple);
+    if (error) co_return failSocket("TLS", error);
+    co_return Result<void>();
+  }
+  Task<Result<std::size_t>> readSecure(std::span<char> into);
+  Task<Result<void>> writeSecure(std::string_view bytes);
+  Task<Result<void>> writeSecure(std::span<const std::string_view> pieces);
 
   Loop& loop;
   Protocol::socket socket;
+  std::unique_ptr<TlsSession> tls;  // null: plain
   bool isTcp = false;
 };
+
+// As the plain read does, it gives the loop its turn even when everything is there already.
+Task<Result<std::size_t>> Socket::Impl::readSecure(std::span<char> into) {
+  for (;;) {
+    if (!socket.is_open()) co_return cancelled();
+    std::size_t count = 0;
+    const TlsSession::Step step = tls->read(into, count);
+    if (step == TlsSession::Step::Done) {
+      co_await asio::post(loop.impl().context, asTuple);
+      co_return count;
+    }
+    if (step == TlsSession::Step::Ended) co_return std::size_t{0};
+    Result<void> ready = co_await await(step);
+    if (!ready) co_return fail(std::move(ready.error()));
+  }
+}
+
+Task<Result<void>> Socket::Impl::writeSecure(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (!socket.is_open()) co_return cancelled();
+    std::size_t count = 0;
+    const TlsSession::Step step = tls->write(bytes, count);
+    if (step == TlsSession::Step::Done) {
+      bytes.remove_prefix(count);
+      continue;
+    }
+    Result<void> ready = co_await await(step);
+    if (!ready) co_return ready;
+  }
+  co_return Result<void>();
+}
+
+// Small pieces share a record; what fills one by itself goes without a copy.
+Task<Result<void>> Socket::Impl::writeSecure(std::span<const std::string_view> pieces) {
+  constexpr std::size_t kRecord = std::size_t{16} << 10;
+  std::string record;
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      if (record.empty() && piece.size() >= kRecord) {
+        const std::size_t whole = piece.size() / kRecord * kRecord;
+        Result<void> sent = co_await writeSecure(piece.substr(0, whole));
+        if (!sent) co_return sent;
+        piece.remove_prefix(whole);
+        continue;
+      }
+      const std::string_view part = piece.substr(0, kRecord - record.size());
+      record += part;
+      piece.remove_prefix(part.size());
+      if (record.size() < kRecord) continue;
+      Result<void> sent = co_await writeSecure(std::string_view(record));
+      if (!sent) co_return sent;
+      record.clear();
+    }
+  }
+  co_return co_await writeSecure(std::string_view(record));
+}
 
 Socket::Socket(Loop& loop, UniqueFd fd) : impl_(std::make_unique<Impl>(loop, std::move(fd))) {}
 Socket::~Socket() = default;
@@ -139,7 +213,25 @@ Task<Result<void>> Socket::connect(SocketAddress address, Instant deadline) {
   co_return Result<void>();
 }
 
+Task<Result<void>> Socket::secure(std::unique_ptr<TlsSession> session, Instant deadline) {
+  Impl& self = *impl_;
+  self.tls = std::move(session);
+  DeadlineGuard guard(self.loop, self, deadline);
+  for (;;) {
+    const TlsSession::Step step = self.tls->handshake();
+    if (step == TlsSession::Step::Done) co_return Result<void>();
+    Result<void> ready = co_await self.await(step);
+    if (guard.passed()) co_return fail(ErrorKind::TimedOut, "TLS: the handshake took too long");
+    if (!ready) co_return ready;
+  }
+}
+
+const TlsSession* Socket::tls() const {
+  return impl_->tls.get();
+}
+
 Task<Result<std::size_t>> Socket::read(std::span<char> into) {
+  if (impl_->tls) co_return co_await impl_->readSecure(into);
   auto [error, n] =
       co_await impl_->socket.async_read_some(asio::buffer(into.data(), into.size()), asTuple);
   if (error == asio::error::eof) co_return std::size_t{0};
@@ -149,6 +241,7 @@ Task<Result<std::size_t>> Socket::read(std::span<char> into) {
 
 Task<Result<void>> Socket::write(std::span<const std::string_view> pieces) {
   OKIBI_CHECK(pieces.size() <= 8, "at most 8 pieces");
+  if (impl_->tls) co_return co_await impl_->writeSecure(pieces);
   std::array<iovec, 8> vectors;
   std::size_t count = 0;
   for (std::string_view piece : pieces) {
@@ -183,12 +276,15 @@ Task<Result<void>> Socket::write(std::string_view piece) {
 }
 
 void Socket::shutdownWrite() {
-  if (isOpen()) ::shutdown(fd(), SHUT_WR);
+  if (!isOpen()) return;
+  if (impl_->tls) impl_->tls->sayEnd();
+  ::shutdown(fd(), SHUT_WR);
 }
 void Socket::cancel() {
   impl_->cancel();
 }
 void Socket::close() {
+  if (impl_->tls && isOpen()) impl_->tls->sayEnd();
   boost::system::error_code ignored;
   impl_->socket.close(ignored);
 }
@@ -197,7 +293,8 @@ void Socket::closeWithReset() {
   if (!isOpen()) return;
   linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  close();
+  boost::system::error_code ignored;
+  impl_->socket.close(ignored);  // without a word: a TLS peer takes close_notify for the end
 }
 
 bool Socket::isOpen() const {

@@ -7,6 +7,7 @@
 // Cancelled. The object may be moved while nothing is in flight, and is destroyed only then.
 //
 // Socket is the seam for TLS: everything above reads, writes, shuts down and closes through it.
+// After secure() it carries plain text for those above and TLS for the peer.
 
 #include <cstddef>
 #include <functional>
@@ -23,6 +24,8 @@
 
 namespace okibi::net {
 
+class TlsSession;  // net/tls.h
+
 class Socket {
  public:
   // Adopts a stream socket, connected or not, of any namespace. Makes it non-blocking, TCP_NODELAY.
@@ -38,6 +41,12 @@ class Socket {
   // try again), TimedOut at the deadline, Cancelled.
   Task<Result<void>> connect(SocketAddress address, Instant deadline);
 
+  // The server's side of a TLS handshake. TimedOut at the deadline, Unavailable when it fails: then
+  // only close() is left. REQUIRES: connected, nothing read or written yet.
+  Task<Result<void>> secure(std::unique_ptr<TlsSession> session, Instant deadline);
+  // nullptr: plain.
+  const TlsSession* tls() const;
+
   // Reads what is there, at least one byte; 0 is the end of the stream. Unavailable when the
   // connection was reset.
   Task<Result<std::size_t>> read(std::span<char> into);
@@ -47,7 +56,7 @@ class Socket {
   Task<Result<void>> write(std::span<const std::string_view> pieces);
   Task<Result<void>> write(std::string_view piece);
 
-  // Sends FIN; reading goes on.
+  // Sends FIN (before it, where there is TLS, close_notify); reading goes on.
   void shutdownWrite();
   void cancel();
   void close();

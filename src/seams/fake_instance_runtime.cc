@@ -191,7 +191,7 @@ void FakeInstanceRuntime::attach(const std::shared_ptr<FakeInstance>& instance, 
   };
   auto serve = [](std::shared_ptr<FakeInstance> of, net::UniqueFd fd) -> net::Task<void> {
     FakeInstance::Server& server = *of->server_;
-    net::ServerConnection connection(server.state, std::move(fd));
+    net::ServerConnection connection(server.state, net::Socket(server.state.loop, std::move(fd)));
     server.connections.insert(&connection);
     co_await connection.serve();
     server.connections.erase(&connection);
