@@ -31,6 +31,14 @@ void add(Sums& sums, const IntervalRecord& record, const PriceBook& prices) {
                                                                         record.started);
 }
 
+// Idle time stands in a line of its own price.
+void add(Sums& sums, const IdleRecord& record) {
+  const std::string& type = record.terms.gpuType;
+  const UnitPrice price = type.empty() ? UnitPrice{} : record.gpuPrice;
+  sums[{record.terms.function, dayOf(record.started), type, price}].add(
+      usageOfIdle(record.terms, record.idle), record.started);
+}
+
 void add(Sums& sums, const InvocationRecord& record) {
   Sum& sum = sums[{record.function, dayOf(record.received), std::string(), UnitPrice{}}];
   if (record.place.instance.empty()) {
@@ -50,6 +58,7 @@ std::vector<UsageLine> fold(const Records& records, const PriceBook& prices) {
   Sums sums;
   for (const Record& record : records) {
     if (const auto* interval = std::get_if<IntervalRecord>(&record)) add(sums, *interval, prices);
+    if (const auto* idle = std::get_if<IdleRecord>(&record)) add(sums, *idle);
     if (const auto* call = std::get_if<InvocationRecord>(&record)) add(sums, *call);
   }
   std::vector<UsageLine> lines;

@@ -164,7 +164,7 @@ InvocationRecord randomInvocation(Random& r) {
 }
 
 Record randomRecord(Random& r) {
-  switch (r.between(0, 5)) {
+  switch (r.between(0, 6)) {
     case 0:
       return randomInvocation(r);
     case 1: {
@@ -183,6 +183,9 @@ Record randomRecord(Random& r) {
       return InstanceOpened{randomTerms(r), WallTime(1ms * r.between(0, 1 << 30))};
     case 3:
       return Heartbeat{randomPlace(r), Instant(Duration(r.between(0, 1 << 30)))};
+    case 5:
+      return IdleRecord{randomTerms(r), WallTime(1ms * r.between(0, 1 << 30)),
+                        Duration(r.between(0, INT32_MAX)), UnitPrice{r.between(0, INT32_MAX)}};
     case 4:
       return InstanceClosed{randomText(r), WallTime(5ms), randomText(r)};
     default:

@@ -20,6 +20,19 @@ constexpr std::int64_t kMillion = 1'000'000;
 constexpr std::int64_t kNanosPerMicro = 1000;
 constexpr Duration kDay = std::chrono::hours(24);
 
+// Compute units per GB and second, active and idle (fact sheet 5.3), in hundredths; the first is
+// for types the list does not have.
+struct IdleShare {
+  std::string_view type;
+  std::int64_t active, idle;
+};
+constexpr IdleShare kIdleShares[] = {
+    {"fc.gpu.tesla.1", 2100, 500},  {"fc.gpu.ampere.1", 1800, 300},
+    {"fc.gpu.ada.1", 1700, 200},    {"fc.gpu.ada.2", 1950, 230},
+    {"fc.gpu.ada.3", 1950, 230},    {"fc.gpu.blackwell.1", 2100, 280},
+    {"fc.gpu.hopper.1", 2310, 315}, {"fc.gpu.hopper.2", 2310, 315},
+    {"fc.gpu.xpu.1", 1200, 230}};
+
 // Half up; amounts are not negative.
 Money roundToMicros(Wide numerator, Wide denominator) {
   return Money(static_cast<std::int64_t>((numerator + denominator / 2) / denominator));
@@ -54,6 +67,12 @@ std::string decimal(std::int64_t value, std::int64_t one, int decimals, int keep
 UnitPrice* slotFor(PriceBook& book, std::string_view key) {
   constexpr std::string_view kCardPrefix = "gpu_gb_second.";
   if (key == "gpu_gb_second") return &book.gpuGbSecond;
+  constexpr std::string_view kIdlePrefix = "gpu_idle_gb_second.";
+  if (key == "gpu_idle_gb_second") return &book.gpuIdleGbSecond.emplace();
+  if (key == "memory_idle_gb_second") return &book.memoryIdleGbSecond.emplace();
+  if (key.starts_with(kIdlePrefix) && key.size() > kIdlePrefix.size()) {
+    return &book.gpuIdleGbSecondOf[std::string(key.substr(kIdlePrefix.size()))];
+  }
   if (key == "vcpu_second") return &book.vcpuSecond;
   if (key == "memory_gb_second") return &book.memoryGbSecond;
   if (key == "million_calls") return &book.millionCalls;
@@ -132,13 +151,29 @@ UnitPrice PriceBook::gpuPrice(std::string_view gpuType) const {
   return found == gpuGbSecondOf.end() ? gpuGbSecond : found->second;
 }
 
+UnitPrice PriceBook::gpuIdlePrice(std::string_view gpuType) const {
+  const auto found = gpuIdleGbSecondOf.find(gpuType);
+  if (found != gpuIdleGbSecondOf.end()) return found->second;
+  if (gpuIdleGbSecond) return *gpuIdleGbSecond;
+  const auto* share = std::ranges::find(kIdleShares, gpuType, &IdleShare::type);
+  if (share == std::end(kIdleShares)) share = kIdleShares;
+  const Wide part = static_cast<Wide>(gpuPrice(gpuType).nanos) * share->idle;
+  return UnitPrice{static_cast<std::int64_t>((part + share->active / 2) / share->active)};
+}
+
 Money PriceBook::priceOf(const Usage& usage, UnitPrice gpu) const {
   // One fraction over the common denominator of all units, so that there is one rounding.
   constexpr Wide kDenominator = static_cast<Wide>(kMbMsPerGbSecond) * kMillion;
   Wide sum = 0;
-  sum += static_cast<Wide>(usage.gpuMbMs) * gpu.nanos * (kDenominator / kMbMsPerGbSecond);
+  sum += (static_cast<Wide>(usage.gpuMbMs) + usage.idleGpuMbMs) * gpu.nanos *
+         (kDenominator / kMbMsPerGbSecond);
   sum += static_cast<Wide>(usage.memoryMbMs) * memoryGbSecond.nanos *
          (kDenominator / kMbMsPerGbSecond);
+  const std::int64_t twoThirds = (memoryGbSecond.nanos * 2 + 1) / 3;
+  const std::int64_t idleMemory = usage.idleGpuMbMs == 0
+                                      ? memoryGbSecond.nanos
+                                      : memoryIdleGbSecond.value_or(UnitPrice{twoThirds}).nanos;
+  sum += static_cast<Wide>(usage.idleMemoryMbMs) * idleMemory * (kDenominator / kMbMsPerGbSecond);
   sum += static_cast<Wide>(usage.cpuMilliMs) * vcpuSecond.nanos *
          (kDenominator / kMilliMsPerVcpuSecond);
   sum += static_cast<Wide>(usage.calls) * millionCalls.nanos * (kDenominator / kMillion);
@@ -181,7 +216,12 @@ currency = USD
 # to 1 s. A card type can have its own price: gpu_gb_second.fc.gpu.ada.1 = 0.00002
 gpu_gb_second = 0.000018
 
-# Not priced by default.
+# The same of kept instances that rest (alwaysAllocateGPU or alwaysAllocateCPU false). By default the
+# part of the active price that Function Compute's list has for the card type: fc.gpu.tesla.1 24 %.
+# gpu_idle_gb_second = 0.0000043
+# gpu_idle_gb_second.fc.gpu.ada.1 = 0.000002
+
+# Not priced by default. memory_idle_gb_second, of resting instances with a GPU, is two thirds of memory_gb_second.
 vcpu_second = 0
 memory_gb_second = 0
 million_calls = 0

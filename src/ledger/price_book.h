@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +30,17 @@ struct PriceBook {
   UnitPrice vcpuSecond, memoryGbSecond, millionCalls;           // not priced in the first form
   UnitPrice alwaysOnCardHour{2'000'000'000};  // the card the bill is compared with
 
+  // Of kept instances that rest. Unset, GPU time costs the part of its active price that Function
+  // Compute's price list has for the card type (fact sheet 5.3), memory two thirds.
+  std::optional<UnitPrice> gpuIdleGbSecond;
+  std::map<std::string, UnitPrice, std::less<>> gpuIdleGbSecondOf;
+  std::optional<UnitPrice>
+      memoryIdleGbSecond;  // of instances with a GPU; others pay the active one
+
   UnitPrice gpuPrice(std::string_view gpuType) const;
-  // Usage of one card type. `gpuPrice` given by hand: the price it was used under (UsageLine).
+  UnitPrice gpuIdlePrice(std::string_view gpuType) const;
+  // Usage of one card type, active and idle. `gpuPrice` given by hand: the price it was used under
+  // (UsageLine).
   Money priceOf(const Usage& usage, UnitPrice gpuPrice) const;
   // `cards` whole cards rented for `time`.
   Money alwaysOn(std::int64_t cards, Duration time) const;
@@ -38,8 +48,9 @@ struct PriceBook {
 };
 
 // Lines "key = value"; '#' begins a comment. Keys: currency, gpu_gb_second, gpu_gb_second.<card
-// type>, vcpu_second, memory_gb_second, million_calls, always_on_card_hour. Missing keys keep the
-// default above; Invalid names the line of an unknown or repeated key or a bad value.
+// type>, gpu_idle_gb_second, gpu_idle_gb_second.<card type>, memory_idle_gb_second, vcpu_second,
+// memory_gb_second, million_calls, always_on_card_hour. Missing keys keep the default above;
+// Invalid names the line of an unknown or repeated key or a bad value.
 Result<PriceBook> parsePriceBook(std::string_view text);
 // The text of the default price book, with comments, for people to start from.
 std::string_view defaultPriceBookText();

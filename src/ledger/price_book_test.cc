@@ -41,6 +41,23 @@ TEST(PriceBook, CardTypesMayHaveTheirOwnPrice) {
   EXPECT_EQ(book->gpuPrice("fc.gpu.tesla.1").nanos, 18'000);
 }
 
+TEST(PriceBook, IdleTimeCostsThePublishedPartUnlessItSays) {
+  EXPECT_EQ(PriceBook().gpuIdlePrice("fc.gpu.tesla.1").nanos, 4'286);   // 0.5 of 2.1
+  EXPECT_EQ(PriceBook().gpuIdlePrice("fc.gpu.ampere.1").nanos, 3'000);  // 0.3 of 1.8
+  EXPECT_EQ(PriceBook().gpuIdlePrice("unknown").nanos, 4'286);
+  const auto book = parsePriceBook(
+      "gpu_idle_gb_second = 0.000001\ngpu_idle_gb_second.fc.gpu.ada.1 = 0.000002\n"
+      "memory_gb_second = 0.000003");
+  ASSERT_TRUE(book) << book.error().message;
+  EXPECT_EQ(book->gpuIdlePrice("fc.gpu.tesla.1").nanos, 1'000);
+  EXPECT_EQ(book->gpuIdlePrice("fc.gpu.ada.1").nanos, 2'000);
+  Usage usage;
+  usage.idleMemoryMbMs = 1024LL * 1000;
+  EXPECT_EQ(book->priceOf(usage, {}), Money(3)) << "without a GPU as much as active";
+  usage.idleGpuMbMs = 1024LL * 1000;
+  EXPECT_EQ(book->priceOf(usage, UnitPrice{1'000}), Money(1 + 2));
+}
+
 TEST(PriceBook, BadLinesAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
       {"currency = USD\ngpu = 1", "line 2: unknown key 'gpu'"},

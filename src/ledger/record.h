@@ -1,7 +1,7 @@
 #pragma once
-// The records of the ledger log. Each of InvocationRecord and IntervalRecord can be billed and
-// shown by itself, so that folding them keeps no state; the others exist so that intervals that
-// were open when the daemon died can be closed (ledger/recovery.h).
+// The records of the ledger log. Each of InvocationRecord, IntervalRecord and IdleRecord can be
+// billed and shown by itself, so that folding them keeps no state; the others exist so that
+// intervals that were open when the daemon died can be closed (ledger/recovery.h).
 //
 // Instants are of the daemon run that wrote them: compare them only among records of one instance.
 
@@ -121,8 +121,18 @@ struct DurableMark {
   bool operator==(const DurableMark&) const = default;
 };
 
+// Time that a kept instance rested, since the last such record of it. Complete in itself; what is
+// not on the log when the daemon dies is not billed.
+struct IdleRecord {
+  InstanceTerms terms;
+  WallTime started{};
+  Duration idle{};     // whole milliseconds, not all of them in one piece
+  UnitPrice gpuPrice;  // per GB of the slice and idle second
+  bool operator==(const IdleRecord&) const = default;
+};
+
 using Record = std::variant<InvocationRecord, IntervalRecord, InstanceOpened, Heartbeat,
-                            InstanceClosed, DurableMark>;
+                            InstanceClosed, DurableMark, IdleRecord>;
 using Records = std::vector<Record>;
 
 }  // namespace okibi::ledger

@@ -267,6 +267,15 @@ void visit(A& archive, T& r) {
   archive(r.offset);
 }
 
+template <typename A, typename T>
+  requires kIs<IdleRecord, T>
+void visit(A& archive, T& r) {
+  terms(archive, r.terms);
+  time(archive, r.started);
+  time(archive, r.idle);
+  archive(r.gpuPrice.nanos);
+}
+
 // The type byte is the alternative's index in Record plus 1: alternatives are only ever added
 // behind.
 template <std::size_t... Index>

@@ -36,6 +36,7 @@ class Replay {
     if (instance.open && instance.open->place.number <= instance.lastClosed) instance.open.reset();
   }
   void see(const DurableMark&) {}
+  void see(const IdleRecord&) {}
 
   const std::map<std::string, OpenInstance>& left() const { return instances_; }
 

@@ -23,6 +23,9 @@ Usage& Usage::operator+=(const Usage& other) {
   memoryMbMs += other.memoryMbMs;
   cpuMilliMs += other.cpuMilliMs;
   diskMbMs += other.diskMbMs;
+  idleMs += other.idleMs;
+  idleGpuMbMs += other.idleGpuMbMs;
+  idleMemoryMbMs += other.idleMemoryMbMs;
   return *this;
 }
 
@@ -37,6 +40,9 @@ Usage& Usage::operator-=(const Usage& other) {
   memoryMbMs -= other.memoryMbMs;
   cpuMilliMs -= other.cpuMilliMs;
   diskMbMs -= other.diskMbMs;
+  idleMs -= other.idleMs;
+  idleGpuMbMs -= other.idleGpuMbMs;
+  idleMemoryMbMs -= other.idleMemoryMbMs;
   return *this;
 }
 
@@ -58,6 +64,15 @@ Usage usageOfInterval(const InstanceTerms& terms, Duration active) {
     usage.gpuMs = billedGpuMilliseconds(active);
     usage.gpuMbMs = terms.gpuMemory.wholeMib() * usage.gpuMs;
   }
+  return usage;
+}
+
+Usage usageOfIdle(const InstanceTerms& terms, Duration idle) {
+  Usage usage;
+  usage.idleMs = idle.count() / kNanosPerMilli;
+  usage.idleMemoryMbMs = terms.memory.wholeMib() * usage.idleMs;
+  usage.diskMbMs = terms.disk.wholeMib() * usage.idleMs;
+  if (!terms.gpuType.empty()) usage.idleGpuMbMs = terms.gpuMemory.wholeMib() * usage.idleMs;
   return usage;
 }
 

@@ -44,6 +44,11 @@ struct Usage {
   std::int64_t memoryMbMs = 0;
   std::int64_t cpuMilliMs = 0;  // thousandths of a vCPU times activeMs
   std::int64_t diskMbMs = 0;
+  // Of instances that are kept and may rest while nothing is on them (fact sheet 5.2), to the
+  // millisecond. Their disk is in diskMbMs; idle vCPUs are free.
+  std::int64_t idleMs = 0;
+  std::int64_t idleGpuMbMs = 0;
+  std::int64_t idleMemoryMbMs = 0;
 
   Usage& operator+=(const Usage& other);
   Usage& operator-=(const Usage& other);
@@ -57,5 +62,7 @@ std::int64_t billedGpuMilliseconds(
 
 // What one active interval of an instance costs in usage.
 Usage usageOfInterval(const InstanceTerms& terms, Duration active);
+// What idle time of a kept instance costs in usage; less than a millisecond is nothing.
+Usage usageOfIdle(const InstanceTerms& terms, Duration idle);
 
 }  // namespace okibi::ledger

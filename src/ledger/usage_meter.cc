@@ -20,6 +20,7 @@ void UsageMeter::openInstance(InstanceTerms terms, Moment now, Records& out) {
 UseId UsageMeter::begin(const std::string& name, UseKind kind, Moment now) {
   Instance& instance = instanceAt(name);
   if (instance.uses.empty()) {
+    settleIdle(instance, now);
     ++instance.intervals;
     instance.intervalStart = now;
     instance.settled = now.at;
@@ -70,9 +71,53 @@ void UsageMeter::closeInstance(const std::string& name, std::string reason, Mome
     }
     instance.uses.clear();
     closeInterval(instance, out);
+  } else {
+    settleIdle(instance, now);
   }
+  takeIdle(instance, now.wall, out);
   instances_.erase(name);
   out.push_back(InstanceClosed{name, now.wall, std::move(reason)});
+}
+
+void UsageMeter::keepIdle(const std::string& name, bool kept, UnitPrice gpuPrice, Moment now,
+                          Records& out) {
+  Instance& instance = instanceAt(name);
+  settleIdle(instance, now);
+  if (instance.keptIdle && !kept) takeIdle(instance, now.wall, out);
+  instance.keptIdle = kept;
+  instance.idlePrice = gpuPrice;
+  instance.idleSettled = now.at;
+}
+
+void UsageMeter::billIdle(Moment now, Duration least, Records& out) {
+  for (auto& [name, instance] : instances_) {
+    settleIdle(instance, now);
+    if (instance.idle >= least) takeIdle(instance, now.wall, out);
+  }
+}
+
+void UsageMeter::split(Moment now, Duration least, Records& out) {
+  for (auto& [name, instance] : instances_) {
+    const Duration open = now.at - instance.intervalStart.at;
+    if (instance.uses.empty() || open < least) continue;
+    const auto whole = std::chrono::floor<std::chrono::seconds>(open);
+    if (whole == Duration::zero()) continue;
+    const Usage usage = usageOfInterval(instance.terms, whole);
+    out.push_back(IntervalRecord{.terms = instance.terms,
+                                 .number = instance.intervals,
+                                 .started = instance.intervalStart.wall,
+                                 .active = whole,
+                                 .usage = usage,
+                                 .closing = Closing::Measured});
+    ++instance.intervals;
+    instance.closedActive += whole;
+    instance.intervalStart = {instance.intervalStart.at + whole,
+                              instance.intervalStart.wall + whole};
+    instance.billed -= usage;
+    for (const UseId id : instance.uses) {
+      uses_.at(id).place = {name, instance.intervals, instance.intervalStart};
+    }
+  }
 }
 
 void UsageMeter::heartbeat(Moment now, Records& out) const {
@@ -103,6 +148,15 @@ Duration UsageMeter::activeTime(const std::string& name, Instant now) const {
   const Instance& instance = found->second;
   if (instance.uses.empty()) return instance.closedActive;
   return instance.closedActive + (now - instance.intervalStart.at);
+}
+
+Duration UsageMeter::idleTime(const std::string& name, Instant now) const {
+  const auto found = instances_.find(name);
+  OKIBI_CHECK(found != instances_.end(), "instance {} is not open", name);
+  const Instance& instance = found->second;
+  const Duration counted = instance.idleBilled + instance.idle;
+  if (!instance.keptIdle || !instance.uses.empty()) return counted;
+  return counted + (now - instance.idleSettled);
 }
 
 UsageMeter::Instance& UsageMeter::instanceAt(const std::string& name) {
@@ -140,7 +194,34 @@ void UsageMeter::endUse(Instance& instance, Use& use, Instant now) {
   use.gpuPrice = instance.terms.gpuPrice;
 }
 
+// Counts the time since it was last counted, if the instance rests.
+void UsageMeter::settleIdle(Instance& instance, Moment now) {
+  if (!instance.keptIdle || !instance.uses.empty()) return;
+  const Duration rested = now.at - instance.idleSettled;
+  // A bill may be asked for with a moment from before the last use ended.
+  if (rested <= Duration::zero()) return;
+  if (instance.idle == Duration::zero()) {
+    instance.idleFrom = now.wall - std::chrono::floor<std::chrono::milliseconds>(rested);
+  }
+  instance.idle += rested;
+  instance.idleSettled = now.at;
+}
+
+// Less than a millisecond stays for the next time.
+void UsageMeter::takeIdle(Instance& instance, WallTime now, Records& out) {
+  const auto whole = std::chrono::floor<std::chrono::milliseconds>(instance.idle);
+  if (whole == Duration::zero()) return;
+  out.push_back(IdleRecord{.terms = instance.terms,
+                           .started = std::min(instance.idleFrom, now),
+                           .idle = whole,
+                           .gpuPrice = instance.idlePrice});
+  instance.idle -= whole;
+  instance.idleBilled += whole;
+  instance.idleFrom = now;
+}
+
 void UsageMeter::closeInterval(Instance& instance, Records& out) {
+  instance.idleSettled = instance.settled;
   const Duration active = instance.settled - instance.intervalStart.at;
   instance.closedActive += active;
   out.push_back(IntervalRecord{.terms = instance.terms,

@@ -56,6 +56,17 @@ class UsageMeter {
   // The instance is gone. Uses still on it stop counting now; each must still be ended once.
   void closeInstance(const std::string& instance, std::string reason, Moment now, Records& out);
 
+  // From now on (`kept`) the time without uses is idle time, or no longer. `gpuPrice`: of idle
+  // time.
+  void keepIdle(const std::string& instance, bool kept, UnitPrice gpuPrice, Moment now,
+                Records& out);
+  // Idle time so far, of instances that have `least` of it.
+  void billIdle(Moment now, Duration least, Records& out);
+  // Ends intervals that are open for `least` at their last whole second and goes on in a new one,
+  // so that long ones are on the bill while they last. No bill changes: a whole second is not
+  // rounded, and what uses have not been billed of the first part they are billed of the second.
+  void split(Moment now, Duration least, Records& out);
+
   // A Heartbeat for each open interval. Call at least each second and append the result.
   void heartbeat(Moment now, Records& out) const;
 
@@ -68,6 +79,8 @@ class UsageMeter {
   std::uint64_t intervals(const std::string& instance) const;
   // Active time of an open instance so far, closed intervals and the open one.
   Duration activeTime(const std::string& instance, Instant now) const;
+  // Idle time of an open instance so far, billed or not.
+  Duration idleTime(const std::string& instance, Instant now) const;
 
  private:
   struct Use {
@@ -91,12 +104,20 @@ class UsageMeter {
     Duration closedActive{};
     Usage billed;             // to requests of the open interval that have ended
     std::vector<UseId> uses;  // on it now, oldest first
+    bool keptIdle = false;
+    UnitPrice idlePrice;
+    Instant idleSettled{};  // idle time is counted up to here, if there is no use
+    Duration idle{};        // counted and not billed
+    Duration idleBilled{};
+    WallTime idleFrom{};  // when `idle` began
   };
 
   Instance& instanceAt(const std::string& name);
   void settle(Instance& instance, Instant now);
   void endUse(Instance& instance, Use& use, Instant now);
   void closeInterval(Instance& instance, Records& out);
+  static void settleIdle(Instance& instance, Moment now);
+  static void takeIdle(Instance& instance, WallTime now, Records& out);
   Use take(UseId id, UseKind kind, Moment now, Records& interval);
 
   std::map<std::string, Instance> instances_;

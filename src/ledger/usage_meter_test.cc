@@ -187,6 +187,121 @@ TEST(UsageMeter, ACrashEndsUsesNowAndTheyAreStillAnsweredOnce) {
   EXPECT_EQ(meter.openInstances(), 0u);
 }
 
+Duration idleOf(const Records& records) {
+  Duration sum{};
+  for (const auto& record : only<IdleRecord>(records)) sum += record.idle;
+  return sum;
+}
+
+TEST(UsageMeter, AKeptInstanceIsIdleWhileNothingIsOnIt) {
+  UsageMeter meter;
+  Records out;
+  meter.openInstance(termsOf("c-1"), at(0s), out);
+  meter.keepIdle("c-1", true, UnitPrice{4'286}, at(2s), out);
+  meter.billIdle(at(4s), 10s, out);
+  EXPECT_TRUE(only<IdleRecord>(out).empty()) << "too little to be worth a record";
+  const UseId use = meter.begin("c-1", UseKind::Request, at(5s));
+  meter.billIdle(at(6s), 0s, out);
+  ASSERT_EQ(only<IdleRecord>(out).size(), 1u);
+  EXPECT_EQ(only<IdleRecord>(out)[0].idle, Duration(3s));
+  EXPECT_EQ(only<IdleRecord>(out)[0].started, at(2s).wall);
+  meter.endRequest(use, call("r"), at(6500ms), out);
+  EXPECT_EQ(meter.idleTime("c-1", at(7s).at), Duration(3500ms));
+  meter.billIdle(at(6s), 0s, out);  // before the request ended: nothing more
+  EXPECT_EQ(idleOf(out), Duration(3s));
+  meter.keepIdle("c-1", false, UnitPrice{}, at(8s), out);
+  EXPECT_EQ(idleOf(out), Duration(4500ms));
+  meter.keepIdle("c-1", true, UnitPrice{4'286}, at(20s), out);
+  meter.closeInstance("c-1", "gone", at(20s + 2ms + 1us), out);
+  EXPECT_EQ(idleOf(out), Duration(4502ms)) << "less than a millisecond is nothing";
+  Usage usage;
+  for (const auto& line : fold(out, PriceBook{})) {
+    usage += line.usage;
+    if (line.usage.idleMs > 0) EXPECT_EQ(line.gpuPrice, UnitPrice{4'286});
+  }
+  EXPECT_EQ(usage.idleMs, 4502);
+  EXPECT_EQ(usage.idleGpuMbMs, 4096 * 4502);
+  EXPECT_EQ(usage.idleMemoryMbMs, 512 * 4502);
+  EXPECT_EQ(usage.diskMbMs, 512 * (4502 + 1500));
+  EXPECT_EQ(usage.gpuMbMs, 4096 * 2000);
+}
+
+// Law 6 of kept instances: what is active and what is idle is the time they were kept.
+TEST(UsageMeterProperty, ActiveAndIdleTimeOfAKeptInstanceAreItsTime) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    UsageMeter meter;
+    Records out;
+    std::vector<UseId> open;
+    Duration now{};
+    meter.openInstance(termsOf("c-1"), at(now), out);
+    meter.keepIdle("c-1", true, UnitPrice{1}, at(now), out);
+    for (int i = 0; i < 200; ++i) {
+      now += Duration(random.between(0, 3'000'000'000));
+      if (random.chance(0.3)) meter.billIdle(at(now), 1s * random.between(0, 10), out);
+      if (random.chance(0.3)) meter.split(at(now), 1s * random.between(0, 10), out);
+      if (open.empty() || (open.size() < 4 && random.chance(0.4))) {
+        open.push_back(meter.begin("c-1", UseKind::Request, at(now)));
+      } else {
+        meter.endRequest(open.back(), call("r"), at(now), out);
+        open.pop_back();
+      }
+      ASSERT_EQ(meter.activeTime("c-1", Instant(now)) + meter.idleTime("c-1", Instant(now)), now);
+    }
+    for (const UseId use : open) meter.endRequest(use, call("r"), at(now), out);
+    const Duration active = meter.activeTime("c-1", Instant(now));
+    meter.closeInstance("c-1", "gone", at(now), out);
+    Duration measured{};
+    for (const auto& interval : only<IntervalRecord>(out)) measured += interval.active;
+    EXPECT_EQ(measured, active);
+    EXPECT_GT(idleOf(out) + active, now - 1ms);
+    EXPECT_LE(idleOf(out) + active, now);
+    // Splitting changed no bill: what the requests pay is what the intervals cost.
+    Usage paid, cost;
+    for (const auto& record : only<InvocationRecord>(out)) paid += record.bill;
+    for (const auto& interval : only<IntervalRecord>(out)) cost += interval.usage;
+    EXPECT_EQ(paid, cost);
+  }
+}
+
+TEST(UsageMeter, ALongIntervalIsOnTheBillWhileItLasts) {
+  UsageMeter whole, parts;
+  Records one, many;
+  for (auto [meter, out] : {std::pair(&whole, &one), std::pair(&parts, &many)}) {
+    meter->openInstance(termsOf("c-1"), at(0s), *out);
+    const UseId hook = meter->begin("c-1", UseKind::Hook, at(100ms));
+    const UseId first = meter->begin("c-1", UseKind::Request, at(2s));
+    for (int i = 3; i < 100; ++i) {
+      if (out == &many) meter->split(at(1s * i), 10s, *out);
+      if (i == 50) meter->endRequest(first, call("first"), at(1s * i + 1ms), *out);
+    }
+    const UseId last = meter->begin("c-1", UseKind::Request, at(100s));
+    meter->endHook(hook, at(101s), *out);
+    meter->endRequest(last, call("last"), at(101500ms), *out);
+  }
+  ASSERT_EQ(only<IntervalRecord>(one).size(), 1u);
+  ASSERT_GT(only<IntervalRecord>(many).size(), 5u);
+  Usage sum;
+  Duration active{};
+  for (const auto& interval : only<IntervalRecord>(many)) {
+    sum += interval.usage;
+    active += interval.active;
+  }
+  EXPECT_EQ(sum, only<IntervalRecord>(one)[0].usage);
+  EXPECT_EQ(active, only<IntervalRecord>(one)[0].active);
+  for (int i : {0, 1}) {
+    const auto a = only<InvocationRecord>(one).at(static_cast<std::size_t>(i));
+    const auto b = only<InvocationRecord>(many).at(static_cast<std::size_t>(i));
+    EXPECT_EQ(a.bill, b.bill) << i;
+    EXPECT_EQ(a.share, b.share) << i;
+    EXPECT_EQ(a.duration, b.duration) << i;
+  }
+  // Died somewhere: what was put on the bill stays, and nothing is there twice.
+  const Records closing = recover(many, at(200s).wall);
+  EXPECT_EQ(only<IntervalRecord>(closing).size(), 0u);
+}
+
 TEST(UsageMeter, HeartbeatsAreForOpenIntervalsOnly) {
   UsageMeter meter;
   Records out;
@@ -519,6 +634,36 @@ TEST(Fold, UsageKeepsThePriceItWasUsedUnder) {
   const auto lines = fold(log, PriceBook{});  // at 18,000 by now
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[1].gpuPrice, UnitPrice{5'000});
+}
+
+// The published example of a GPU function with one kept instance (fact sheet 5.4), in compute
+// units.
+TEST(Fold, FiftyHoursOfAKeptInstance) {
+  InstanceTerms terms = termsOf("c-1");
+  terms.gpuMemory = Bytes::gib(16);
+  terms.memory = Bytes::gib(32);
+  terms.cpu = MilliCpu{8000};
+  const auto units = parsePriceBook(
+      "gpu_gb_second = 2.1\ngpu_idle_gb_second = 0.5\nvcpu_second = 1\nmemory_gb_second = 0.15\n"
+      "memory_idle_gb_second = 0.1\nmillion_calls = 7500");
+  ASSERT_TRUE(units) << units.error().message;
+  terms.gpuPrice = units->gpuPrice(terms.gpuType);
+  const UnitPrice idle = units->gpuIdlePrice(terms.gpuType);
+  UsageMeter meter;
+  Records log;
+  meter.openInstance(terms, at(0s), log);
+  meter.keepIdle("c-1", true, idle, at(0s), log);
+  const UseId use = meter.begin("c-1", UseKind::Request, at(20h));
+  meter.endRequest(use, call("r"), at(30h), log);
+  meter.closeInstance("c-1", "gone", at(50h), log);
+  Money sum;
+  for (const auto& line : fold(log, *units)) sum += units->priceOf(line.usage, line.gpuPrice);
+  Usage calls;
+  calls.calls = 999'999;
+  sum += units->priceOf(calls, {});
+  // 7,500 for calls, 288,000 for vCPUs, 172,800 and 460,800 for memory, 1,209,600 and 1,152,000 for
+  // the card.
+  EXPECT_NEAR(static_cast<double>(sum.micros()) / 1e6, 3'290'700, 0.001);
 }
 
 TEST(Fold, RefusalsAreNoUse) {
