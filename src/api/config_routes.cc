@@ -41,6 +41,21 @@ std::unexpected<Error> refuseByName(const Call& call, std::string_view resource)
   return notSupported(call);
 }
 
+// There are no layers, so none that is named is found.
+bool asksForALayer(const Call& call) {
+  const bool reads = call.method == "GET" || call.method == "DELETE";
+  if (call.path[0] == "layerarn") return call.path.size() == 2 && call.method == "GET";
+  if (call.path[0] != "layers" || call.path.size() < 3 || call.path[2] != "versions") return false;
+  return call.path.size() == 3 ? call.method == "GET" : call.path.size() == 4 && reads;
+}
+
+std::unexpected<Error> noSuchLayer(const Call& call) {
+  const bool version = call.path.size() != 3;
+  return fail(ErrorKind::NotFound,
+              fmt::format("there is no layer '{}'; layers are not offered", call.path[1]),
+              version ? "LayerVersionNotFound" : "LayerNotFound");
+}
+
 using Serve = Result<Answer> (*)(const Call&);
 struct Resource {
   std::string_view name;
@@ -90,6 +105,7 @@ Result<Answer> serveAccountConfigs(const Call& call) {
           json::object{{"Regions", json::object{{"Region", json::array{region}}}}}));
     }
   }
+  if (!call.path.empty() && asksForALayer(call)) return noSuchLayer(call);
   return refuseByName(call, resource);
 }
 

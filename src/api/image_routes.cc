@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 
 #include "api/call.h"
 #include "api/json_reader.h"
@@ -12,16 +13,37 @@
 namespace okibi::api {
 namespace {
 
-json::object imageJson(const Call& call, const seams::PreparedImage& image) {
-  json::array users;
-  for (const Function* function : call.conductor.catalog().all()) {
-    if (function->ref.account == call.account && function->imageDigest == image.digest) {
-      users.emplace_back(toJsonText(function->ref.name));
+bool isAdministrator(const Call& call) {
+  return call.account == call.accounts.administrator();
+}
+
+// The functions, and versions of functions, that are made of it: the caller's by name; others are
+// for the administrator only, with their account.
+json::array usersOf(const Call& call, const std::string& digest) {
+  std::set<std::string> users;
+  const auto add = [&](const FunctionRef& ref, const std::string& made) {
+    if (made != digest) return;
+    if (ref.account == call.account) {
+      users.insert(ref.name);
+    } else if (isAdministrator(call)) {
+      users.insert(ref.account + "/" + ref.name);
     }
+  };
+  for (const Function* function : call.conductor.catalog().all()) {
+    add(function->ref, function->imageDigest);
   }
+  for (const auto& [id, version] : call.conductor.catalog().resources().all<Version>()) {
+    add(id.owner, version->imageDigest);
+  }
+  json::array out;
+  for (const std::string& user : users) out.emplace_back(toJsonText(user));
+  return out;
+}
+
+json::object imageJson(const Call& call, const seams::PreparedImage& image) {
   return {{"reference", toJsonText(image.reference)},  {"digest", toJsonText(image.digest)},
           {"sizeMB", image.size.wholeMib()},           {"layers", image.layers.size()},
-          {"pulledTime", formatIso8601(image.pulled)}, {"inUseBy", std::move(users)}};
+          {"pulledTime", formatIso8601(image.pulled)}, {"inUseBy", usersOf(call, image.digest)}};
 }
 
 struct PullRequest {
@@ -72,22 +94,40 @@ std::string lastLine(const Call& call, const Result<seams::PreparedImage>& resul
 
 }  // namespace
 
+// The administrator sees what is on the machine, others what their functions are made of.
 Result<Answer> listImages(const Call& call) {
   json::array out;
   for (const seams::PreparedImage& image : call.conductor.images().list()) {
-    out.push_back(imageJson(call, image));
+    json::object one = imageJson(call, image);
+    if (isAdministrator(call) || !one["inUseBy"].as_array().empty()) out.push_back(std::move(one));
   }
   return ok(json::serialize(json::object{{"images", std::move(out)}}));
 }
 
+// What else the image is called, so that the caller knows why it is still there.
 net::Task<Result<Answer>> removeImage(const Call& call) {
+  // Whose function may need it next is not known.
+  if (!isAdministrator(call)) {
+    co_return fail(ErrorKind::Denied, "images are removed by the administrator", "AccessDenied");
+  }
   const std::string* reference = call.parameter("reference");
   if (reference == nullptr) {
     co_return fail(ErrorKind::Invalid, "reference: is required", "InvalidArgument");
   }
-  auto removed = co_await call.conductor.images().remove(*reference, call.conductor.imagesInUse());
+  auto& images = call.conductor.images();
+  std::string digest;
+  for (const seams::PreparedImage& image : images.list()) {
+    if (image.reference == *reference) digest = image.digest;
+  }
+  auto removed = co_await images.remove(*reference, call.conductor.imagesInUse());
   if (!removed) co_return fail(removed.error());
-  co_return noContent();
+  json::array others;
+  for (const seams::PreparedImage& image : images.list()) {
+    if (image.digest == digest) others.emplace_back(toJsonText(image.reference));
+  }
+  co_return ok(json::serialize(json::object{{"removed", toJsonText(*reference)},
+                                            {"digest", toJsonText(digest)},
+                                            {"alsoNamed", std::move(others)}}));
 }
 
 net::Task<Result<void>> pullImage(const Call& call, net::Exchange& exchange) {

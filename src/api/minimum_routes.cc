@@ -6,6 +6,7 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "api/call.h"
 #include "api/function_json.h"
@@ -153,13 +154,13 @@ ScheduledTarget readSchedule(const Reader& in) {
 }
 
 TrackingPolicy readTracking(const Reader& in, const Words& words) {
-  constexpr std::string_view kMetric = "ProvisionedConcurrencyUtilization";
+  constexpr std::string_view kMetrics[] = {kConcurrencyMetric, kCpuMetric, kGpuMemoryMetric};
   TrackingPolicy out;
   readSpan(in, out);
   out.metric = in.text("metricType").value_or("");
-  if (out.metric != kMetric) {
-    in.complain("metricType",
-                fmt::format("'{}' is not measured here; use {}", out.metric, kMetric));
+  if (std::ranges::find(kMetrics, out.metric) == std::end(kMetrics)) {
+    in.complain("metricType", fmt::format("'{}' is not measured here; use {}", out.metric,
+                                          fmt::join(kMetrics, ", ")));
   }
   const double aim = in.number("metricTarget").value_or(0);
   if (!(aim > 0 && aim <= 1)) in.complain("metricTarget", fmt::format("{} is not in (0, 1]", aim));
@@ -252,6 +253,38 @@ Result<void> checkQuota(const Call& call, const MinimumConfig& config) {
       "LimitExceededError");
 }
 
+bool hasInstanceMetrics(const FunctionSpec& spec) {
+  if (spec.inertFields.empty()) return false;
+  const json::object fields = json::parse(spec.inertFields).get_object();
+  Complaints ignored;  // it was read before
+  const auto config = Reader(fields, ignored).object("logConfig");
+  return config && config->boolean("enableInstanceMetrics").value_or(false);
+}
+
+// What a policy follows has to be measured (fact sheet 4.6). Concurrency always is.
+Result<void> checkMetrics(const Call& call, const MinimumConfig& config) {
+  const Function* function = call.conductor.catalog().find(call.function());
+  for (const TrackingPolicy& policy : config.tracking) {
+    if (policy.metric == kConcurrencyMetric) continue;
+    if (!hasInstanceMetrics(function->spec)) {
+      return fail(
+          ErrorKind::Invalid,
+          fmt::format("metricType: {} needs logConfig.enableInstanceMetrics of function '{}'",
+                      policy.metric, function->ref.name),
+          "InstanceMetricsRequired");
+    }
+    if (policy.metric != kGpuMemoryMetric) continue;
+    if (!function->spec.gpu || !call.conductor.measuresGpuMemory()) {
+      return fail(ErrorKind::Invalid,
+                  fmt::format("metricType: {} is not measured: {}", policy.metric,
+                              function->spec.gpu ? "the cards of this machine are simulated"
+                                                 : "the function has no gpuConfig"),
+                  "InvalidArgument");
+    }
+  }
+  return {};
+}
+
 // One of the two operations at a time (fact sheet 4.6).
 Result<void> checkOther(const MinimumConfig* current, const Words& words) {
   if (current == nullptr || current->scaling == words.scaling || mostOf(*current) == 0) return {};
@@ -285,6 +318,7 @@ Result<Answer> serveMinimum(const Call& call, const Words& words) {
     if (!read) return fail(read.error());
     if (auto other = checkOther(current, words); !other) return fail(other.error());
     if (auto within = checkQuota(call, *read); !within) return fail(within.error());
+    if (auto known = checkMetrics(call, *read); !known) return fail(known.error());
     if (auto put = resources.put(id, *read); !put) return fail(put.error());
     call.conductor.applyMinimums();
     config = std::move(*read);

@@ -126,6 +126,8 @@ json::object usageJson(const conductor::UsageSummary& summary) {
           {"coldStarts", summary.usage.coldCalls},
           {"activeMs", summary.usage.activeMs},
           {"gpuGBSeconds", static_cast<double>(summary.usage.gpuMbMs) / kMbMsPerGbSecond},
+          {"idleMs", summary.usage.idleMs},
+          {"idleGpuGBSeconds", static_cast<double>(summary.usage.idleGpuMbMs) / kMbMsPerGbSecond},
           {"cost", amount(summary.cost)},
           {"alwaysOnCost", amount(summary.alwaysOn)},
           {"sinceTime", formatIso8601(summary.since)}};

@@ -168,9 +168,15 @@ Outcome<void> removeImage(Context& context, const std::string& reference) {
   Outcome<Json> done = context.client.json(request);
   if (!done) return std::unexpected(done.error());
   if (context.asJson()) {
-    printJson(JsonObject{{"removed", reference}});
-  } else {
-    printLine(reference + " removed");
+    printJson(*done);
+    return {};
+  }
+  printLine(reference + " removed");
+  // Older daemons say nothing.
+  const auto& names = items(*done, "alsoNamed");
+  if (!names.empty()) {
+    note(fmt::format("its layers stay: the same image ({}) is called {} too",
+                     shortDigest(text(*done, "digest")), joined(names)));
   }
   return {};
 }

@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::size_t kFoldBytes = 1u << 20;
 constexpr std::size_t kUnwritten = 100'000;  // some tens of MB
+// What lasts is put on the bill this often, and at the latest when somebody asks.
+constexpr Duration kBillEvery = std::chrono::seconds(10);
 
 ledger::LogPosition toLog(seams::FoldPosition p) {
   return {p.segment, p.offset};
@@ -42,7 +44,10 @@ seams::UsageRow toRow(const ledger::UsageLine& line) {
           .memoryMbMs = u.memoryMbMs,
           .cpuMilliMs = u.cpuMilliMs,
           .diskMbMs = u.diskMbMs,
-          .firstUse = line.firstUse};
+          .firstUse = line.firstUse,
+          .idleMs = u.idleMs,
+          .idleGpuMbMs = u.idleGpuMbMs,
+          .idleMemoryMbMs = u.idleMemoryMbMs};
 }
 
 // Rows older than this field know their day only.
@@ -61,7 +66,10 @@ ledger::Usage toUsage(const seams::UsageRow& r) {
           .gpuMbMs = r.gpuMbMs,
           .memoryMbMs = r.memoryMbMs,
           .cpuMilliMs = r.cpuMilliMs,
-          .diskMbMs = r.diskMbMs};
+          .diskMbMs = r.diskMbMs,
+          .idleMs = r.idleMs,
+          .idleGpuMbMs = r.idleGpuMbMs,
+          .idleMemoryMbMs = r.idleMemoryMbMs};
 }
 
 }  // namespace
@@ -134,6 +142,13 @@ ledger::UseId Accounting::begin(const std::string& instance, ledger::UseKind kin
   return meter_.begin(instance, kind, now);
 }
 
+void Accounting::keepIdle(const std::string& instance, const std::string& gpuType, bool kept,
+                          ledger::Moment now) {
+  ledger::Records records;
+  meter_.keepIdle(instance, kept, prices_.gpuIdlePrice(gpuType), now, records);
+  writeOrWarn(std::move(records));
+}
+
 void Accounting::endHook(ledger::UseId use, ledger::Moment now) {
   ledger::Records records;
   meter_.endHook(use, now, records);
@@ -156,7 +171,11 @@ Result<void> Accounting::refused(ledger::InvocationRecord record) {
 net::Task<void> Accounting::tick(ledger::Moment now) {
   ledger::Records records;
   // A heartbeat that could not be written in time is worth nothing: none is added to a backlog.
-  if (unwritten_.empty()) meter_.heartbeat(now, records);
+  if (unwritten_.empty()) {
+    meter_.split(now, kBillEvery, records);
+    meter_.billIdle(now, kBillEvery, records);
+    meter_.heartbeat(now, records);
+  }
   Result<void> done = write(std::move(records));
   // A slow disk is not helped by a second worker.
   if (flushing_ == Flushing::Yes) co_return;
@@ -227,6 +246,9 @@ Result<void> Accounting::fold() {
 
 net::Task<Result<UsageReport>> Accounting::usage(std::string account, std::string function,
                                                  WallTime now) {
+  ledger::Records records;
+  meter_.billIdle(momentNow(loop_), Duration::zero(), records);
+  writeOrWarn(std::move(records));
   if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
   const auto today = std::chrono::floor<std::chrono::days>(now);
   auto rows =

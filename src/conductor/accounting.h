@@ -44,6 +44,9 @@ class Accounting {
   void instanceOpened(ledger::InstanceTerms terms, ledger::Moment now);
   void instanceClosed(const std::string& instance, const std::string& reason, ledger::Moment now);
   ledger::UseId begin(const std::string& instance, ledger::UseKind kind, ledger::Moment now);
+  // While `kept`, time without uses is metered as idle.
+  void keepIdle(const std::string& instance, const std::string& gpuType, bool kept,
+                ledger::Moment now);
   void endHook(ledger::UseId use, ledger::Moment now);
   // The record is on the log when it has returned and onLog() has: then the answer may leave.
   Result<void> endRequest(ledger::UseId use, ledger::InvocationRecord record, ledger::Moment now);

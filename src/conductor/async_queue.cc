@@ -53,6 +53,7 @@ seams::AsyncEvent asyncEvent(const AsyncArrival& arrival, const ResourceMap& res
   event.taskId = arrival.taskId;
   event.qualifier = qualifier;
   event.state = "Enqueued";
+  event.http = arrival.http;
   event.enqueued = now;
   event.due = now + arrival.delay;
   event.expires = event.due + config.maxAge;

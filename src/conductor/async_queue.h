@@ -36,6 +36,7 @@ struct AsyncArrival {
   std::string requestId, taskId;
   Seconds delay{0};
   std::string payload;
+  bool http = false;  // through an HTTP trigger
 };
 // With the retry rules that are configured for it now.
 seams::AsyncEvent asyncEvent(const AsyncArrival& arrival, const ResourceMap& resources,

@@ -44,6 +44,7 @@ void Conductor::start() {
 net::Task<void> Conductor::tick() {
   for (;;) {
     co_await loop_.sleep(std::chrono::seconds(1));
+    sampleCpu();
     applyMinimums();
     noteSilentDriver();
     // Not awaited: the next heartbeat does not wait for a slow disk.

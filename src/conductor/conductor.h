@@ -151,6 +151,10 @@ class Conductor : private seams::InstanceListener {
   int startsUsed(const std::string& account) const;
   void applyQuota(const std::string& account);
   void applyCap(const FunctionRef& ref);
+  // Whether the driver says what instances use of their cards.
+  bool measuresGpuMemory() const;
+  // What is measured of the kept instances of a qualifier.
+  MinimumLoad loadOf(const ResourceId& id) const;
   MinimumStatus minimumStatus(const FunctionRef& ref, const std::string& qualifier) const;
 
   // Invocations. `qualifier`: LATEST (or empty), a version or an alias.
@@ -216,7 +220,9 @@ class Conductor : private seams::InstanceListener {
 
   // Kept instances (conductor/minimums.cc). The revisions of a qualifier, with their millionths.
   std::vector<std::pair<FunctionKey, std::int64_t>> keysOf(const ResourceId& id) const;
-  MinimumLoad loadOf(const ResourceId& id) const;
+  // Looks how much CPU instances use whose number follows that. Once a second.
+  void sampleCpu();
+  std::optional<double> gpuMemoryShare(const Instance& instance) const;
   void meterKept();
 
   // Versions and aliases (conductor/versions.cc)

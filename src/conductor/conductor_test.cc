@@ -247,6 +247,85 @@ TEST(Usage, SharesAndBillsOfOverlappingRequestsAddUp) {
   });
 }
 
+// Law 6 of kept instances (fact sheet 5.2): idle while nothing is on them, active while serving.
+TEST(Usage, AKeptInstanceThatMayRestIsIdleOrActiveAllItsTime) {
+  World world([](Settings& settings) {
+    settings.cards = {{.id = CardId(1),
+                       .uuid = "SIM-1",
+                       .type = "fc.gpu.tesla.1",
+                       .memory = Bytes::gib(16),
+                       .origin = CardOrigin::Simulated}};
+  });
+  world.runtime.script.app = works(*world.loop, 4s);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(4)};
+    co_await world.deploy(spec);
+    MinimumConfig config;
+    config.minimum = 1;
+    config.alwaysGpu = false;
+    const ResourceId id{World::ref("f"), "LATEST"};
+    auto& resources = world.catalog.resources();
+    EXPECT_TRUE(resources.put(id, config));
+    world.conductor->applyMinimums();
+    while (world.conductor->minimumStatus(id.owner, id.name).current == 0) {
+      co_await world.loop->sleep(1ms);
+    }
+    const Instant ready = world.loop->now();
+    EXPECT_LE((co_await world.usage("f")).idleMs, 1);
+    co_await world.loop->sleep(25s);
+    EXPECT_EQ((co_await world.call("f")).status, 200);
+    co_await world.loop->sleep(7s);
+    const ledger::Usage usage = co_await world.usage("f");
+    const std::int64_t whole = (world.loop->now() - ready) / 1ms;
+    EXPECT_NEAR(static_cast<double>(usage.idleMs + usage.activeMs), static_cast<double>(whole), 3);
+    EXPECT_GE(usage.activeMs, 4000);
+    EXPECT_LE(usage.activeMs, 4100);
+    EXPECT_EQ(usage.idleGpuMbMs, 4096 * usage.idleMs);
+    const auto report =
+        co_await world.accounting->usage(std::string(testing::kAccount), "f", wallNow());
+    const double cost = static_cast<double>(usage.gpuMbMs) * 18'000 +
+                        static_cast<double>(usage.idleGpuMbMs) * 4'286;
+    EXPECT_NEAR(static_cast<double>(report->total.cost.micros()), cost / 1'024'000 / 1000, 2);
+    // One that is always allocated is active all the time, and on the bill while it is.
+    config.alwaysGpu = true;
+    EXPECT_TRUE(resources.put(id, config));
+    world.conductor->applyMinimums();
+    const std::int64_t idle = (co_await world.usage("f")).idleMs;
+    co_await world.loop->sleep(65s);
+    const ledger::Usage later = co_await world.usage("f");
+    EXPECT_LE(later.idleMs, idle + 1);
+    EXPECT_GE(later.activeMs - usage.activeMs, 50'000);
+    EXPECT_TRUE(resources.remove<MinimumConfig>(id));
+    world.conductor->applyMinimums();
+  });
+}
+
+// Scale-out on CPUUtilization (fact sheet 4.6), from what the runtime measures.
+TEST(Minimums, FollowTheCpuTimeOfKeptInstances) {
+  World world;
+  world.runtime.script.cpus = 0.9;
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.cpu = MilliCpu{1000};
+    co_await world.deploy(spec);
+    MinimumConfig config;
+    config.tracking.push_back({"t", "CPUUtilization", "", {}, {}, 300'000, 1, 3, "", ""});
+    const ResourceId id{World::ref("f"), "LATEST"};
+    auto& resources = world.catalog.resources();
+    EXPECT_TRUE(resources.put(id, config));
+    world.conductor->applyMinimums();
+    const auto kept = [&] { return world.conductor->minimumStatus(id.owner, id.name).current; };
+    co_await world.loop->sleep(5s);
+    EXPECT_EQ(kept(), 1);
+    // The window is of civil time, which does not pass here: what is measured is looked at itself.
+    EXPECT_NEAR(world.conductor->loadOf(id).cpu.value_or(0), 0.9, 0.01);
+    EXPECT_FALSE(world.conductor->loadOf(id).gpuMemory);
+    EXPECT_TRUE(resources.remove<MinimumConfig>(id));
+    world.conductor->applyMinimums();
+  });
+}
+
 TEST(Queue, AtItsDeadlineARequestIsRefusedNamingTheQuota) {
   World world([](Settings& settings) {
     settings.planner.instanceQuota = 1;

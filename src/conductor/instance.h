@@ -55,6 +55,15 @@ struct Instance {
   // The initializer's use. It ends after the first requests have begun, so that load and first
   // answer are one active interval and its GPU time is rounded up once.
   ledger::UseId initializing;
+  bool keptIdle = false;  // its rest is metered
+  // CPU time at the last look, and the share of its CPUs it has used since the one before; of kept
+  // instances whose number follows that.
+  struct CpuSample {
+    Instant at{};
+    Duration used{};
+    std::optional<double> share;
+  };
+  std::optional<CpuSample> cpuSample;
   ledger::UseId keeping;  // of an instance that is kept running, for as long as it is
   std::string stopWord;   // why it was stopped, for the ledger
   std::string cgroup;     // of its processes; empty while there are none, and without a slice

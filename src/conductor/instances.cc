@@ -74,6 +74,7 @@ net::Task<void> Conductor::startInstance(std::shared_ptr<Instance> instance) {
     if (instance->revision->spec.container.healthCheck) loop_.spawn(watchHealth(instance));
     startErrors_.erase(instance->revision->key);
     step(planner::InstanceReady{instance->id});
+    meterKept();
   } else if (instance->phase == InstancePhase::Starting) {
     log::warning("instance start failed", "instance={} function={} error=\"{}\"", instance->name,
                  instance->revision->ref.name, up.error().message);

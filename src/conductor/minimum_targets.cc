@@ -24,6 +24,12 @@ std::optional<int> scheduledTarget(const ScheduledTarget& schedule, WallTime now
   return schedule.target;
 }
 
+std::optional<double> measured(std::string_view metric, const MinimumLoad& load) {
+  if (metric == kCpuMetric) return load.cpu;
+  if (metric == kGpuMemoryMetric) return load.gpuMemory;
+  return load.utilization;
+}
+
 int trackedTarget(const TrackingPolicy& policy, int current, double utilization) {
   const double aim = static_cast<double>(policy.metricTargetMillionths) / 1e6;
   const double ideal = std::ceil(current * utilization / aim - 1e-9);
@@ -34,12 +40,14 @@ int trackedTarget(const TrackingPolicy& policy, int current, double utilization)
 
 int MinimumTargets::follow(const TrackingPolicy& policy, Window& window, MinimumLoad load,
                            WallTime now) {
-  window.sum += load.utilization;
-  ++window.samples;
+  if (const auto value = measured(policy.metric, load)) {
+    window.sum += *value;
+    ++window.samples;
+  }
   window.target = std::clamp(window.target, policy.least, policy.most);
   if (now - window.since < kWindow) return window.target;
   // The first look has no window behind it.
-  if (window.since != WallTime{}) {
+  if (window.since != WallTime{} && window.samples > 0) {
     window.target = trackedTarget(policy, load.current, window.sum / window.samples);
   }
   window.since = now;

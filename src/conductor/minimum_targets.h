@@ -2,8 +2,9 @@
 #pragma once
 // MinimumTargets: how many instances a qualifier is to keep now (fact sheet 4.6): the most that any
 // policy in effect asks for, else the default. A schedule is in effect from its last time on,
-// within its span. A tracking policy follows the share of slots in use: out at once, in by half of
-// what is too much, each on the average of a window. Pure: told the time and what is measured.
+// within its span. A tracking policy follows the share of what it names that is in use: out at
+// once, in by half of what is too much, each on the average of a window; a window in which nothing
+// was measured changes nothing. Pure: told the time and what is measured.
 
 #include <map>
 #include <optional>
@@ -17,7 +18,12 @@ namespace okibi::conductor {
 struct MinimumLoad {
   int current = 0;         // ready
   double utilization = 0;  // requests on them / slots, 0–1
+  // nullopt: not measured.
+  std::optional<double> cpu = std::nullopt;        // CPU time / configured CPUs
+  std::optional<double> gpuMemory = std::nullopt;  // in use / slices
 };
+// What a policy on `metric` follows.
+std::optional<double> measured(std::string_view metric, const MinimumLoad& load);
 
 class MinimumTargets {
  public:

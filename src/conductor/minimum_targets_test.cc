@@ -63,6 +63,27 @@ TEST(MinimumTargets, TrackingFollowsTheAverageOfAWindow) {
   EXPECT_EQ(run(300, 0.0), 1);
 }
 
+TEST(MinimumTargets, EachPolicyFollowsItsMetricAndWhatIsNotMeasuredChangesNothing) {
+  MinimumConfig config;
+  config.tracking.push_back({"cpu", "CPUUtilization", "", {}, {}, 500'000, 1, 10, "", ""});
+  MinimumTargets targets;
+  WallTime now = at("2026-01-01T00:00:00Z");
+  int current = 4;
+  const auto run = [&](int seconds, MinimumLoad load) {
+    for (int i = 0; i < seconds; ++i, now += std::chrono::seconds(1)) {
+      load.current = current;
+      current = targets.target(kId, config, load, now);
+    }
+    return current;
+  };
+  EXPECT_EQ(run(1, {}), 1);
+  EXPECT_EQ(run(30, {.utilization = 1, .cpu = 0.9}), 2) << "twice what one is to use";
+  EXPECT_EQ(run(90, {.utilization = 1}), 2) << "nothing was measured";
+  EXPECT_EQ(run(120, {.utilization = 1, .cpu = 0.1, .gpuMemory = 1}), 1);
+  config.tracking[0].metric = "GPUMemUtilization";
+  EXPECT_EQ(run(60, {.utilization = 0, .cpu = 0, .gpuMemory = 1}), 4);
+}
+
 TEST(TrackedTarget, OutAtOnceInHalfWay) {
   TrackingPolicy policy;
   policy.metricTargetMillionths = 600'000;

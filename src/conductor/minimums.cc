@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -36,6 +37,24 @@ bool isThere(planner::InstanceState state) {
   return false;
 }
 
+// Of what was measured.
+class Average {
+ public:
+  void add(std::optional<double> value) {
+    if (!value) return;
+    sum_ += *value;
+    ++count_;
+  }
+  std::optional<double> value() const {
+    if (count_ == 0) return std::nullopt;
+    return sum_ / count_;
+  }
+
+ private:
+  double sum_ = 0;
+  int count_ = 0;
+};
+
 Rest restOf(const MinimumConfig& config, const FunctionSpec& spec) {
   const bool running = config.alwaysCpu && (config.alwaysGpu || !spec.gpu);
   return running ? Rest::Running : Rest::Frozen;
@@ -67,15 +86,60 @@ MinimumLoad Conductor::loadOf(const ResourceId& id) const {
   const auto keys = keysOf(id);
   MinimumLoad load;
   int slots = 0, used = 0;
+  Average cpu, gpuMemory;
   for (const planner::InstanceView& view : planner_.instances()) {
     const auto of = std::ranges::find(keys, view.function, &decltype(keys)::value_type::first);
     if (!view.kept || !isThere(view.state) || of == keys.end()) continue;
     ++load.current;
     slots += revisions_.at(view.function)->spec.concurrency;
     used += view.inFlight + view.waitingTurn;
+    const auto found = instances_.find(view.id);
+    if (found == instances_.end()) continue;
+    const Instance& instance = *found->second;
+    if (instance.cpuSample) cpu.add(instance.cpuSample->share);
+    gpuMemory.add(gpuMemoryShare(instance));
   }
   if (slots > 0) load.utilization = static_cast<double>(used) / slots;
+  load.cpu = cpu.value();
+  load.gpuMemory = gpuMemory.value();
   return load;
+}
+
+void Conductor::sampleCpu() {
+  std::set<FunctionKey> followed;
+  for (const auto& [id, config] : catalog_.resources().all<MinimumConfig>()) {
+    const bool cpu = std::ranges::any_of(
+        config->tracking, [](const TrackingPolicy& policy) { return policy.metric == kCpuMetric; });
+    if (!cpu) continue;
+    for (const auto& [key, share] : keysOf(id)) followed.insert(key);
+  }
+  if (followed.empty()) return;
+  for (const auto& [id, instance] : instances_) {
+    if (!followed.contains(instance->revision->key)) continue;
+    const auto use = runtime_.resourceUse(id);
+    if (!use) continue;
+    Instance::CpuSample sample{loop_.now(), use->cpu, std::nullopt};
+    const auto& before = instance->cpuSample;
+    if (before && sample.at > before->at) {
+      const double had = instance->revision->spec.cpu.count / 1000.0 *
+                         static_cast<double>((sample.at - before->at).count());
+      sample.share = static_cast<double>((sample.used - before->used).count()) / had;
+    }
+    instance->cpuSample = sample;
+  }
+}
+
+bool Conductor::measuresGpuMemory() const {
+  if (gpus_ == nullptr) return false;
+  return std::ranges::any_of(gpus_->describe().cards, [](const seams::CardFacts& facts) {
+    return facts.card.origin == CardOrigin::Physical;
+  });
+}
+
+std::optional<double> Conductor::gpuMemoryShare(const Instance& instance) const {
+  if (!instance.slice || instance.cgroup.empty() || !measuresGpuMemory()) return std::nullopt;
+  const Bytes used = usedWithin(gpuUse_, instance.cgroup);
+  return static_cast<double>(used.count()) / static_cast<double>(instance.slice->memory.count());
 }
 
 MinimumStatus Conductor::minimumStatus(const FunctionRef& ref, const std::string& qualifier) const {
@@ -124,15 +188,22 @@ void Conductor::applyMinimums() {
   meterKept();
 }
 
-// A kept instance that idles running is active from its start to its end (fact sheet 5.2).
+// A kept instance that idles running is active from its start to its end; one that may rest is idle
+// while nothing is on it (fact sheet 5.2).
 void Conductor::meterKept() {
   for (const planner::InstanceView& view : planner_.instances()) {
     const auto found = instances_.find(view.id);
     if (found == instances_.end()) continue;
     Instance& instance = *found->second;
     const auto kept = kept_.find(view.function);
-    const bool active = view.kept && instance.phase == InstancePhase::Serving &&
-                        kept != kept_.end() && kept->second.rest == Rest::Running;
+    const bool here = view.kept && instance.phase == InstancePhase::Serving && kept != kept_.end();
+    const bool active = here && kept->second.rest == Rest::Running;
+    const bool rests = here && kept->second.rest == Rest::Frozen;
+    if (rests != instance.keptIdle) {
+      instance.keptIdle = rests;
+      const auto& gpu = instance.revision->spec.gpu;
+      accounting_.keepIdle(instance.name, gpu ? gpu->type : "", rests, momentNow(loop_));
+    }
     if (active && !instance.keeping.valid()) {
       instance.keeping = accounting_.begin(instance.name, ledger::UseKind::Hook, momentNow(loop_));
     } else if (!active && instance.keeping.valid()) {

@@ -6,9 +6,13 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "conductor/clock.h"
 #include "gateway/attempt.h"
+#include "gateway/container_contract.h"
+#include "gateway/cors.h"
 #include "gateway/gateway.h"
+#include "gateway/kept_request.h"
 #include "gateway/verdict.h"
 #include "net/spool.h"
 
@@ -52,6 +56,16 @@ Result<Seconds> delayOf(const net::RequestHead& head) {
               "InvalidArgument");
 }
 
+// An answer of 500 and more is the function's error, unless it says itself how it went (fact sheet
+// 3.4).
+void judgePassed(const Result<net::WholeAnswer>& answer, Verdict& verdict) {
+  if (!answer) return;
+  verdict.ending.status = answer->head.status;
+  if (answer->head.status < 500 || answer->head.headers.has("x-fc-status")) return;
+  verdict.ending.outcome = ledger::Outcome::FunctionError;
+  verdict.ending.errorType = "InvocationError";
+}
+
 }  // namespace
 
 net::Task<Result<void>> Gateway::enqueue(conductor::AsyncArrival arrival) {
@@ -62,16 +76,18 @@ net::Task<Result<void>> Gateway::enqueue(conductor::AsyncArrival arrival) {
       std::move(arrival.payload));
 }
 
-net::Task<void> Gateway::accept(net::Exchange& exchange, const std::string& requestId,
-                                const FunctionRef& function, const std::string& qualifier,
-                                std::string payload) {
+net::Task<void> Gateway::accept(net::Exchange& exchange, conductor::AsyncArrival arrival,
+                                net::Headers more) {
   const net::RequestHead& head = exchange.request();
+  const std::string requestId = arrival.requestId;
   auto task = taskIdOf(head);
   auto delay = delayOf(head);
   Result<void> queued = task ? Result<void>{} : fail(task.error());
   if (queued && !delay) queued = fail(delay.error());
   if (queued) {
-    queued = co_await enqueue({function, qualifier, requestId, *task, *delay, std::move(payload)});
+    arrival.taskId = *task;
+    arrival.delay = *delay;
+    queued = co_await enqueue(std::move(arrival));
   }
   if (!queued) {
     co_await refuse(exchange, requestId, queued.error());
@@ -79,15 +95,53 @@ net::Task<void> Gateway::accept(net::Exchange& exchange, const std::string& requ
   }
   net::ResponseHead answer;
   answer.status = 202;
+  answer.headers = std::move(more);
   answer.headers.add("X-Fc-Request-Id", requestId);
   if (!task->empty()) answer.headers.add("X-Fc-Async-Task-Id", *task);
   // The connection's own failure ends the exchange; nobody is left to be told.
   (void)co_await net::answer(exchange, std::move(answer), {});
 }
 
+// Who calls is known now, and what he may say: the container gets it later as it would get it now.
+net::Task<void> Gateway::acceptPassing(net::Exchange& exchange, std::string requestId,
+                                       Route route) {
+  net::RequestHead head = exchange.request();
+  auto body =
+      co_await net::readBody(exchange, limits::kAsyncBody, conductor_.settings().spoolDirectory);
+  auto text = body ? body->text() : Result<std::string>(fail(body.error()));
+  if (!text) {
+    co_await refuse(exchange, requestId, text.error());
+    co_return;
+  }
+  net::ResponseHead answer;
+  addCorsHeaders(route.http, head.headers.getOr("origin", ""), answer);
+  dropForgedHeaders(head.headers);
+  std::string target = std::move(route.target);
+  passOn(route.claims, head, target);
+  head.target = std::move(target);
+  co_await accept(exchange,
+                  {.function = route.function,
+                   .qualifier = route.qualifier,
+                   .requestId = requestId,
+                   .taskId = {},
+                   .payload = encodeRequest(head, *text),
+                   .http = true},
+                  std::move(answer.headers));
+}
+
 net::Task<conductor::AttemptResult> Gateway::tryAsync(seams::AsyncEvent event,
                                                       std::string payload) {
   using conductor::AttemptResult;
+  KeptRequest request{{}, std::move(payload)};
+  if (event.http) {
+    auto kept = decodeRequest(request.body);
+    if (!kept) {
+      log::error("asynchronous invocation dropped", "request={} error=\"{}\"", event.requestId,
+                 kept.error().message);
+      co_return AttemptResult::Hopeless;
+    }
+    request = std::move(*kept);
+  }
   auto arrived = conductor_.arrive(event.function, event.qualifier, event.requestId,
                                    conductor::momentNow(conductor_.loop()));
   if (!arrived) {
@@ -95,9 +149,11 @@ net::Task<conductor::AttemptResult> Gateway::tryAsync(seams::AsyncEvent event,
     co_return gone ? AttemptResult::Hopeless : AttemptResult::NotReached;
   }
   Attempt attempt(conductor_, std::move(*arrived));
-  const net::SpooledBody body(std::move(payload));
-  const Result<net::WholeAnswer> answer = co_await attempt.call(body);
+  const net::SpooledBody body(std::move(request.body));
+  auto call = event.http ? attempt.pass(std::move(request.head), body) : attempt.call(body);
+  const Result<net::WholeAnswer> answer = co_await std::move(call);
   Verdict verdict = judge(answer, attempt.invocation());
+  if (event.http) judgePassed(answer, verdict);
   const bool failed = verdict.ending.outcome == ledger::Outcome::FunctionError;
   const bool unstartable = !answer && answer.error().code == "FunctionNotStarted";
   verdict.ending.bytesIn = body.size();

@@ -40,17 +40,28 @@ net::Task<Result<net::HttpConnection*>> Attempt::reconnect() {
 }
 
 net::Task<Result<net::WholeAnswer>> Attempt::call(const net::SpooledBody& body) {
-  auto connection = co_await reach();
-  if (!connection) co_return fail(std::move(connection.error()));
   net::RequestHead head;
   head.method = "POST";
   head.target = "/invoke";
   head.headers.add("Host", "127.0.0.1");
   head.headers.add("Content-Type", "application/octet-stream");
+  return send(std::move(head), body, "/invoke");
+}
+
+net::Task<Result<net::WholeAnswer>> Attempt::pass(net::RequestHead head,
+                                                  const net::SpooledBody& body) {
+  return send(std::move(head), body, "/http-invoke");
+}
+
+net::Task<Result<net::WholeAnswer>> Attempt::send(net::RequestHead head,
+                                                  const net::SpooledBody& body,
+                                                  std::string_view controlPath) {
+  auto connection = co_await reach();
+  if (!connection) co_return fail(std::move(connection.error()));
   const conductor::Settings& settings = conductor_.settings();
   addContainerHeaders(head.headers, *invocation_->revision,
                       {invocation_->revision->ref.account, settings.region, invocation_->requestId,
-                       invocation_->qualifier, "/invoke"});
+                       invocation_->qualifier, std::string(controlPath)});
   auto answer = co_await net::call(conductor_.loop(), **connection, std::move(head), body,
                                    limits::kSyncBody, deadline(), settings.spoolDirectory);
   if (answer) {

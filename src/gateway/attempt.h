@@ -27,6 +27,8 @@ class Attempt {
   net::Task<Result<net::HttpConnection*>> reconnect();
   // The whole of an API invocation's upstream part: POST /invoke with `body`.
   net::Task<Result<net::WholeAnswer>> call(const net::SpooledBody& body);
+  // The same of a request of the caller's own, as an HTTP trigger passes it on.
+  net::Task<Result<net::WholeAnswer>> pass(net::RequestHead head, const net::SpooledBody& body);
   // Why a connection to the instance broke: waits briefly for the news that the instance ended.
   net::Task<Error> explainBreak(Error error);
 
@@ -45,6 +47,8 @@ class Attempt {
   std::string logTail() const;
 
  private:
+  net::Task<Result<net::WholeAnswer>> send(net::RequestHead head, const net::SpooledBody& body,
+                                           std::string_view controlPath);
   enum class Caller { There, Gone };
   enum class Settled { No, Yes };
 

@@ -9,6 +9,7 @@
 #include "conductor/clock.h"
 #include "conductor/error_answer.h"
 #include "gateway/cors.h"
+#include "gateway/invocation_type.h"
 
 namespace okibi::gateway {
 namespace {
@@ -20,13 +21,6 @@ constexpr std::string_view kProxyPrefix = "/proxy/";
 bool isApiInvocation(std::string_view path) {
   return path.starts_with(kApiPrefix) && path.ends_with(kInvocations) &&
          path.size() > kApiPrefix.size() + kInvocations.size();
-}
-
-Result<void> checkSynchronous(const net::RequestHead& head) {
-  if (equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", "Sync"), "Sync")) return {};
-  return fail(ErrorKind::Invalid,
-              "x-fc-invocation-type: HTTP triggers are called synchronously; use InvokeFunction",
-              "InvalidArgument");
 }
 
 }  // namespace
@@ -115,12 +109,16 @@ net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {
     (void)co_await net::answer(exchange, std::move(*preflight), {});
     co_return;
   }
-  const Result<void> fit = checkSynchronous(head);
+  const Result<void> fit = checkInvocationType(head);
   Result<Route> route = !fit                ? fail(fit.error())
                         : domain != nullptr ? routeDomain(exchange, *domain)
                                             : routeTrigger(exchange);
   if (!route) {
     co_await refuse(exchange, requestId, route.error());
+    co_return;
+  }
+  if (isAsync(head)) {
+    co_await acceptPassing(exchange, std::move(requestId), std::move(*route));
     co_return;
   }
   co_await passThrough(exchange, std::move(requestId), std::move(*route), received);

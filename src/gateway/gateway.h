@@ -70,9 +70,10 @@ class Gateway {
                                                             std::string_view& target) const;
 
   net::Task<void> invoke(net::Exchange& exchange, std::string requestId, ledger::Moment received);
-  net::Task<void> accept(net::Exchange& exchange, const std::string& requestId,
-                         const FunctionRef& function, const std::string& qualifier,
-                         std::string payload);
+  // Answers 202 once it is in the queue. `more`: headers of the answer.
+  net::Task<void> accept(net::Exchange& exchange, conductor::AsyncArrival arrival,
+                         net::Headers more = {});
+  net::Task<void> acceptPassing(net::Exchange& exchange, std::string requestId, Route route);
   net::Task<void> passThrough(net::Exchange& exchange, std::string requestId, Route route,
                               ledger::Moment received);
 

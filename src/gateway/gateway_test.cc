@@ -10,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "conductor/testing_world.h"
+#include "gateway/kept_request.h"
 #include "net/http_server.h"
 
 namespace okibi::gateway {
@@ -172,6 +173,95 @@ TEST_F(GatewayTest, WhatIsNotThereIsRefusedInWords) {
     EXPECT_EQ((co_await ask(later)).status, 400);
     EXPECT_EQ(world.runtime.starts(), 0u);
   });
+}
+
+// ---- asynchronous invocation
+
+TEST_F(GatewayTest, AnAsynchronousRequestOfATriggerIsPassedOnLaterAsItCame) {
+  std::vector<std::string> seen;
+  int status = 200;
+  world.runtime.script.app = [&](net::Exchange& exchange, FakeInstance&) -> net::Task<void> {
+    const net::RequestHead& head = exchange.request();
+    std::string text = head.method + " " + head.target + "\n";
+    for (const auto field : head.headers) {
+      text += toLower(field.name) + ": " + std::string(field.value) + "\n";
+    }
+    auto body = co_await net::readBody(exchange, Bytes::mib(1));
+    seen.push_back(text + "\n" + body->text().value());
+    net::ResponseHead answer;
+    answer.status = status;
+    co_await net::answer(exchange, answer, "");
+  };
+  queue.start([&](seams::AsyncEvent event, std::string payload) {
+    return gateway.tryAsync(std::move(event), std::move(payload));
+  });
+  world.run([&]() -> net::Task<void> {
+    co_await deploy();
+    net::RequestHead head = throughTrigger("PUT", "/a/b%20c?x=1&y");
+    head.headers.add("X-Fc-Invocation-Type", "Async");
+    head.headers.add("X-Fc-Async-Task-Id", "task-1");
+    head.headers.add("X-Own", "a:b");
+    head.headers.add("Connection", "X-Hop");
+    head.headers.add("Origin", "http://a.example");
+    const Answered accepted = co_await ask(head, "line\n\nline");
+    EXPECT_EQ(accepted.status, 202);
+    EXPECT_EQ(accepted.body, "");
+    EXPECT_EQ(accepted.header("x-fc-async-task-id"), "task-1");
+    EXPECT_EQ(accepted.header("access-control-allow-origin"), "http://a.example");
+    while (queue.backlog(World::ref("f")) > 0) co_await world.loop->sleep(1ms);
+    EXPECT_EQ(seen.size(), 1u);
+    const std::string got = seen.empty() ? "" : seen[0];
+    EXPECT_TRUE(got.starts_with("PUT /a/b%20c?x=1&y\n")) << got;
+    EXPECT_TRUE(got.ends_with("\n\nline\n\nline")) << got;
+    EXPECT_TRUE(got.contains("x-own: a:b\n")) << got;
+    EXPECT_TRUE(got.contains("x-fc-control-path: /http-invoke\n")) << got;
+    EXPECT_TRUE(got.contains("x-fc-request-id: " + accepted.header("x-fc-request-id"))) << got;
+    EXPECT_FALSE(got.contains("x-fc-async-task-id")) << got;
+
+    net::RequestHead large = throughTrigger("POST", "/");
+    large.headers.add("x-fc-invocation-type", "async");
+    const Answered refused = co_await ask(large, std::string(128 * 1024 + 1, 'x'));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_TRUE(refused.body.contains("EntityTooLarge")) << refused.body;
+    net::RequestHead wrong = throughTrigger("GET", "/");
+    wrong.headers.add("x-fc-invocation-type", "Later");
+    EXPECT_EQ((co_await ask(wrong)).status, 400);
+
+    // A 500 is the function's error and is tried again; a 400 is an answer.
+    seams::AsyncEvent event;
+    event.function = World::ref("f");
+    event.requestId = "r";
+    event.http = true;
+    const std::string kept = encodeRequest(request("GET", "/x"), "");
+    status = 500;
+    EXPECT_EQ(co_await gateway.tryAsync(event, kept), conductor::AttemptResult::FunctionFailed);
+    status = 404;
+    EXPECT_EQ(co_await gateway.tryAsync(event, kept), conductor::AttemptResult::Done);
+    EXPECT_EQ(co_await gateway.tryAsync(event, "rubbish"), conductor::AttemptResult::Hopeless);
+    const auto records = co_await world.records("f");
+    EXPECT_EQ(records.size(), 3u);
+    EXPECT_EQ(records.empty() ? 0 : records[0].status, 404);
+  });
+  queue.stop();
+}
+
+TEST(KeptRequest, ComesBackWholeAndDamageIsSaid) {
+  net::RequestHead head;
+  head.method = "POST";
+  head.target = "/a?b=c d";
+  head.headers.add("x-a", "");
+  head.headers.add("x-b", "1: 2");
+  const std::string text = encodeRequest(head, "\n\nbody");
+  auto back = decodeRequest(text);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->head.method, "POST");
+  EXPECT_EQ(back->head.target, "/a?b=c d");
+  EXPECT_EQ(back->head.headers.getOr("x-a", "none"), "");
+  EXPECT_EQ(back->head.headers.getOr("x-b", ""), "1: 2");
+  EXPECT_EQ(back->body, "\n\nbody");
+  for (std::size_t size = 0; size < text.find("\n\n") + 2; ++size) {
+    EXPECT_FALSE(decodeRequest(text.substr(0, size))) << size;
+  }
 }
 
 TEST_F(GatewayTest, ATriggerAllowsItsMethodsAndMayBeShutOrSigned) {

@@ -12,6 +12,7 @@
 #include "gateway/attempt.h"
 #include "gateway/container_contract.h"
 #include "gateway/gateway.h"
+#include "gateway/invocation_type.h"
 #include "gateway/verdict.h"
 #include "net/spool.h"
 
@@ -33,18 +34,6 @@ Result<std::string> functionNameOf(std::string_view path) {
   return fail(ErrorKind::Invalid, "functionName: is not well percent-encoded", "InvalidArgument");
 }
 
-bool isAsync(const net::RequestHead& head) {
-  return equalsIgnoreCase(head.headers.getOr("x-fc-invocation-type", ""), "Async");
-}
-
-Result<void> checkInvocation(const net::RequestHead& head) {
-  const std::string_view type = head.headers.getOr("x-fc-invocation-type", "Sync");
-  if (equalsIgnoreCase(type, "Sync") || isAsync(head)) return {};
-  return fail(ErrorKind::Invalid,
-              fmt::format("x-fc-invocation-type: '{}' is neither Sync nor Async", type),
-              "InvalidArgument");
-}
-
 // The query's qualifier; empty: LATEST.
 Result<std::string> qualifierOf(std::string_view query) {
   constexpr std::string_view kKey = "qualifier=";
@@ -62,7 +51,7 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
   const net::RequestHead& head = exchange.request();
   auto name = functionNameOf(head.path());
   if (!name) co_return fail(name.error());
-  if (auto ok = checkInvocation(head); !ok) co_return fail(ok.error());
+  if (auto ok = checkInvocationType(head); !ok) co_return fail(ok.error());
   auto qualifier = qualifierOf(head.query());
   if (!qualifier) co_return fail(qualifier.error());
   auth::Caller caller{settings.account, "", ""};
@@ -128,7 +117,13 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
   }
   if (isAsync(exchange.request())) {
     auto text = event->body.text();
-    if (text) co_await accept(exchange, requestId, event->function, event->qualifier, *text);
+    if (text) {
+      co_await accept(exchange, {.function = event->function,
+                                 .qualifier = event->qualifier,
+                                 .requestId = requestId,
+                                 .taskId = {},
+                                 .payload = std::move(*text)});
+    }
     if (!text) co_await refuse(exchange, requestId, text.error());
     co_return;
   }

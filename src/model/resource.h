@@ -64,9 +64,15 @@ struct ScheduledTarget {
   bool operator==(const ScheduledTarget&) const = default;
 };
 
+// What a target can follow (fact sheet 4.6), on the kept instances: requests on them / slots; CPU
+// time / configured CPUs; GPU memory that the driver sees in use / slices.
+inline constexpr std::string_view kConcurrencyMetric = "ProvisionedConcurrencyUtilization";
+inline constexpr std::string_view kCpuMetric = "CPUUtilization";
+inline constexpr std::string_view kGpuMemoryMetric = "GPUMemUtilization";
+
 // A target that follows a metric.
 struct TrackingPolicy {
-  std::string name, metric, timeZone;  // metric: "ProvisionedConcurrencyUtilization", …
+  std::string name, metric, timeZone;  // metric: one of the above
   std::optional<WallTime> start, end;
   std::int64_t metricTargetMillionths = 0;
   int least = 0, most = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -133,6 +134,7 @@ net::Task<Result<void>> FakeInstanceRuntime::start(const InstanceSpec& spec) {
   if (lost_) co_return fail(ErrorKind::Unavailable, "the launcher has ended");
   if (instance->script.startError) co_return fail(*instance->script.startError);
   if (stopped_.erase(instance->id) > 0) co_return fail(ErrorKind::Cancelled, "it was stopped");
+  instance->began = loop_.now();
   instances_.emplace(instance->id, instance);
   loop_.spawn(live(instance));
   co_return Result<void>();
@@ -253,8 +255,11 @@ net::Task<Result<int>> FakeInstanceRuntime::execute(InstanceId id, std::vector<s
 Result<ResourceUse> FakeInstanceRuntime::resourceUse(InstanceId id) {
   const auto found = instances_.find(id);
   if (found == instances_.end()) return notThere(id);
-  const Bytes some = Bytes(found->second->spec.memory.count() / 2);
-  return ResourceUse{.memory = some, .memoryPeak = some, .cpu = Duration::zero()};
+  const FakeInstance& instance = *found->second;
+  const Bytes some = Bytes(instance.spec.memory.count() / 2);
+  const double busy =
+      static_cast<double>((loop_.now() - instance.began).count()) * instance.script.cpus;
+  return ResourceUse{.memory = some, .memoryPeak = some, .cpu = Duration(std::llround(busy))};
 }
 
 Result<int> FakeInstanceRuntime::pidOf(InstanceId id) {

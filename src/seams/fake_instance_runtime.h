@@ -37,6 +37,7 @@ struct FakeScript {
   Duration stopping{};                           // from SIGTERM to its end
   Duration executing{};                          // how long execute() takes
   int executed = 0;                              // its exit code
+  double cpus = 0;                               // how many it keeps busy, from exec on
   std::optional<Error> freezeError, thawError;
   FakeApp app;  // empty: 200 "ok"
 };
@@ -46,6 +47,7 @@ class FakeInstance {
   InstanceId id;
   InstanceSpec spec;
   FakeScript script;
+  Instant began{};  // exec
   bool frozen = false;
   int inFlight = 0;
   std::vector<std::string> requests;               // "POST /invoke", in order of arrival

@@ -19,6 +19,9 @@ void add(UsageRow& sum, const UsageRow& more) {
   sum.memoryMbMs += more.memoryMbMs;
   sum.cpuMilliMs += more.cpuMilliMs;
   sum.diskMbMs += more.diskMbMs;
+  sum.idleMs += more.idleMs;
+  sum.idleGpuMbMs += more.idleGpuMbMs;
+  sum.idleMemoryMbMs += more.idleMemoryMbMs;
   if (!sum.firstUse || (more.firstUse && *more.firstUse < *sum.firstUse)) {
     sum.firstUse = more.firstUse;
   }

@@ -52,6 +52,8 @@ struct AsyncEvent {
   WallTime enqueued{}, due{}, expires{};
   int failures = 0, throttles = 0;  // tries that the function failed / that never reached it
   int maxRetries = 0;
+  bool http =
+      false;  // through an HTTP trigger: the payload is the whole request (gateway/async.cc)
   bool operator==(const AsyncEvent&) const = default;
 };
 
@@ -72,6 +74,7 @@ struct UsageRow {
   std::int64_t activeMs = 0, gpuMs = 0, gpuMbMs = 0, memoryMbMs = 0, cpuMilliMs = 0, diskMbMs = 0;
   std::optional<WallTime> firstUse =
       std::nullopt;  // the earliest of what was added; nullopt: none said
+  std::int64_t idleMs = 0, idleGpuMbMs = 0, idleMemoryMbMs = 0;
   bool operator==(const UsageRow&) const = default;
 };
 

@@ -166,9 +166,21 @@ ALTER TABLE triggers ADD COLUMN invocation_role TEXT NOT NULL DEFAULT '';
 ALTER TABLE triggers ADD COLUMN source_arn TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Time of kept instances that rested.
+constexpr std::string_view kVersion7 = R"sql(
+ALTER TABLE usage ADD COLUMN idle_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage ADD COLUMN idle_gpu_mb_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage ADD COLUMN idle_memory_mb_ms INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+// Asynchronous invocations through HTTP triggers.
+constexpr std::string_view kVersion8 =
+    "ALTER TABLE async_events ADD COLUMN http INTEGER NOT NULL DEFAULT 0";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
                                  Migration{3, kVersion3}, Migration{4, kVersion4},
-                                 Migration{5, kVersion5}, Migration{6, kVersion6}};
+                                 Migration{5, kVersion5}, Migration{6, kVersion6},
+                                 Migration{7, kVersion7}, Migration{8, kVersion8}};
 
 }  // namespace
 

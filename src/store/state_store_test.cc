@@ -57,6 +57,9 @@ UsageRow row(const std::string& function, std::chrono::sys_days day, std::int64_
   usage.memoryMbMs = n + 7;
   usage.cpuMilliMs = n + 8;
   usage.diskMbMs = n + 9;
+  usage.idleMs = n + 10;
+  usage.idleGpuMbMs = n + 11;
+  usage.idleMemoryMbMs = n + 12;
   return usage;
 }
 

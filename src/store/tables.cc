@@ -296,6 +296,7 @@ Result<std::vector<seams::AsyncEvent>> AsyncTable::all(Database& database) {
     event.failures = static_cast<int>(row.integer(9));
     event.throttles = static_cast<int>(row.integer(10));
     event.maxRetries = static_cast<int>(row.integer(11));
+    event.http = row.integer(12) != 0;
     found.push_back(std::move(event));
     return {};
   });
@@ -309,7 +310,7 @@ Result<void> AsyncTable::put(Database& database, const seams::AsyncEvent& e,
   if (!e.taskId.empty()) task = e.taskId;
   return named(put_.run(database, e.function.account, e.function.name, e.requestId, task,
                         e.qualifier, e.state, e.enqueued, e.due, e.expires, e.failures, e.throttles,
-                        e.maxRetries, Blob{payload}),
+                        e.maxRetries, Blob{payload}, static_cast<std::int64_t>(e.http)),
                "task " + e.taskId, "function " + e.function.name);
 }
 
@@ -384,7 +385,8 @@ Result<void> UsageTable::addUsage(Database& database, const seams::UsageRow& row
   return addUsage_.run(database, row.function.account, row.function.name, dayNumber(row.day),
                        row.gpuType, row.gpuPriceNanos, row.calls, row.errors, row.coldCalls,
                        row.refused, row.activeMs, row.gpuMs, row.gpuMbMs, row.memoryMbMs,
-                       row.cpuMilliMs, row.diskMbMs, row.firstUse);
+                       row.cpuMilliMs, row.diskMbMs, row.firstUse, row.idleMs, row.idleGpuMbMs,
+                       row.idleMemoryMbMs);
 }
 
 Result<void> UsageTable::addInvocations(Database& database,
@@ -425,6 +427,9 @@ Result<std::vector<seams::UsageRow>> UsageTable::rows(Database& database, std::s
           *field = row.integer(column++);
         }
         if (!row.isNull(column)) usage.firstUse = timeAt(row, column);
+        for (std::int64_t* field : {&usage.idleMs, &usage.idleGpuMbMs, &usage.idleMemoryMbMs}) {
+          *field = row.integer(++column);
+        }
         found.push_back(std::move(usage));
         return {};
       },

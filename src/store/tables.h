@@ -125,11 +125,11 @@ class AsyncTable {
  private:
   Prepared all_{
       "SELECT account, function, request_id, task_id, qualifier, state, enqueued, due, expires, "
-      "failures, throttles, max_retries FROM async_events ORDER BY due, request_id"};
+      "failures, throttles, max_retries, http FROM async_events ORDER BY due, request_id"};
   Prepared put_{
       "INSERT INTO async_events (account, function, request_id, task_id, qualifier, state, "
-      "enqueued, due, expires, failures, throttles, max_retries, payload) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
+      "enqueued, due, expires, failures, throttles, max_retries, payload, http) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
   Prepared update_{
       "UPDATE async_events SET state = ?, due = ?, failures = ?, throttles = ? "
       "WHERE request_id = ?"};
@@ -164,7 +164,8 @@ class UsageTable {
   Prepared addUsage_{
       "INSERT INTO usage (account, function, day, gpu_type, gpu_price, calls, errors, "
       "cold_calls, refused, active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, "
-      "disk_mb_ms, first_use) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "disk_mb_ms, first_use, idle_ms, idle_gpu_mb_ms, idle_memory_mb_ms) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
       "ON CONFLICT (account, function, day, gpu_type, gpu_price) DO UPDATE SET "
       "calls = calls + excluded.calls, errors = errors + excluded.errors, "
       "cold_calls = cold_calls + excluded.cold_calls, refused = refused + excluded.refused, "
@@ -173,11 +174,15 @@ class UsageTable {
       "memory_mb_ms = memory_mb_ms + excluded.memory_mb_ms, "
       "cpu_milli_ms = cpu_milli_ms + excluded.cpu_milli_ms, "
       "disk_mb_ms = disk_mb_ms + excluded.disk_mb_ms, "
+      "idle_ms = idle_ms + excluded.idle_ms, "
+      "idle_gpu_mb_ms = idle_gpu_mb_ms + excluded.idle_gpu_mb_ms, "
+      "idle_memory_mb_ms = idle_memory_mb_ms + excluded.idle_memory_mb_ms, "
       "first_use = min(coalesce(first_use, excluded.first_use), "
       "coalesce(excluded.first_use, first_use))"};
   Prepared rows_{
       "SELECT account, function, day, gpu_type, gpu_price, calls, errors, cold_calls, refused, "
-      "active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, disk_mb_ms, first_use FROM usage "
+      "active_ms, gpu_ms, gpu_mb_ms, memory_mb_ms, cpu_milli_ms, disk_mb_ms, first_use, "
+      "idle_ms, idle_gpu_mb_ms, idle_memory_mb_ms FROM usage "
       "WHERE account = ? AND day BETWEEN ? AND ? "
       "ORDER BY account, function, day, gpu_type, gpu_price"};
   Prepared addInvocation_{

@@ -1,7 +1,7 @@
 'use strict';
 // Provision, scaling and concurrency configurations: what is kept, what may not be had.
 const test = require('node:test');
-const { assert, client, deploy, failsWith, fc, invoke, okibi, remove, waitFor } = require('./client');
+const { assert, client, deploy, failsWith, fc, fetchRaw, invoke, okibi, remove, waitFor } = require('./client');
 
 const name = 'scale';
 test.before(() => deploy(name, { idleTimeout: 300 }));
@@ -64,14 +64,44 @@ test('schedules and zones', async () => {
   await refused(action({ scheduleExpression: 'cron(0 0 25 * * *)' }), /hour: '25'/);
   await refused(action({ timeZone: 'Mars/Base' }), /timeZone.*Mars\/Base/);
   await refused(action({ startTime: 'noon' }), /startTime/);
-  await refused({ targetTrackingPolicies: [new fc.TargetTrackingPolicy({ name: 'n', metricType: 'CPUUtilization',
-    metricTarget: 0.6, minCapacity: 1, maxCapacity: 2 })] }, /metricType/);
+  const tracking = (metricType) => ({ targetTrackingPolicies: [new fc.TargetTrackingPolicy({ name: 'n', metricType,
+    metricTarget: 0.6, minCapacity: 1, maxCapacity: 2 })] });
+  await refused(tracking('GPUSmUtilization'),
+    /metricType: 'GPUSmUtilization' is not measured here; use ProvisionedConcurrencyUtilization, CPUUtilization, GPUMem/);
+  await failsWith(put(tracking('CPUUtilization')), 'InstanceMetricsRequired', 400, /enableInstanceMetrics/);
   await refused({ targetTrackingPolicies: [new fc.TargetTrackingPolicy({ name: 'n',
     metricType: 'ProvisionedConcurrencyUtilization', metricTarget: 2, minCapacity: 1, maxCapacity: 2 })] }, /metricTarget/);
   await failsWith(put({ defaultTarget: 301 }), 'LimitExceededError', 400, /'instances' of 300/);
   await failsWith(put({ defaultTarget: 1 }, 'nobody'), 'AliasNotFound', 404);
   await client.deleteProvisionConfig(name, new fc.DeleteProvisionConfigRequest({}));
   await caughtUp(0);
+});
+
+test('a target that follows the CPU: measured, and the number grows', async () => {
+  await deploy('scale-cpu', { cpu: 0.25, logConfig: new fc.LogConfig({ enableInstanceMetrics: true }) });
+  try {
+    const config = { targetTrackingPolicies: [new fc.TargetTrackingPolicy({ name: 'n', metricType: 'CPUUtilization',
+      metricTarget: 0.05, minCapacity: 1, maxCapacity: 2 })] };
+    const keep = (fields) => client.putProvisionConfig('scale-cpu', new fc.PutProvisionConfigRequest({
+      body: new fc.PutProvisionConfigInput(fields) }));
+    await failsWith(keep({ targetTrackingPolicies: [new fc.TargetTrackingPolicy({ ...config.targetTrackingPolicies[0],
+      metricType: 'GPUMemUtilization' })] }), 'InvalidArgument', 400, /no gpuConfig/);
+    assert.equal((await keep(config)).body.target, 1);
+    const { body } = await client.createTrigger('scale-cpu', new fc.CreateTriggerRequest({ body: new fc.CreateTriggerInput({
+      triggerName: 't', triggerType: 'http', triggerConfig: JSON.stringify({ authType: 'anonymous', methods: ['GET'] }) }) }));
+    let busy = true;
+    const load = (async () => { while (busy) await fetchRaw('GET', `${body.httpTrigger.urlInternet}cpu?ms=300`); })();
+    try {
+      await waitFor(async () => (await client.getProvisionConfig('scale-cpu', new fc.GetProvisionConfigRequest({})))
+        .body.target === 2, 'two are wanted', 90);
+    } finally {
+      busy = false;
+      await load;
+    }
+  } finally {
+    await client.deleteProvisionConfig('scale-cpu', new fc.DeleteProvisionConfigRequest({}));
+    await remove('scale-cpu');
+  }
 });
 
 test('currentError in words', async () => {
@@ -180,7 +210,11 @@ test('asynchronous invocation: configuration', async () => {
   await failsWith(put({ maxAsyncRetryAttempts: 9 }), 'InvalidArgument', 400, /9 is not in 0–8/);
   await failsWith(put({ maxAsyncEventAgeInSeconds: 0 }), 'InvalidArgument', 400, /1–604800/);
   await failsWith(put({ asyncTask: true }), 'InvalidArgument', 400, /asyncTask/);
+  await failsWith(put({ destinationConfig: new fc.DestinationConfig({ onFailure: new fc.Destination({ destination: 'acs:fc:x' }) }) }),
+    'InvalidArgument', 400, /destinationConfig\.onFailure/);
   await failsWith(client.listAsyncTasks(name, new fc.ListAsyncTasksRequest({})), 'PathNotSupported', 400, /AsyncTask/);
+  await failsWith(client.getAsyncTask(name, 't', new fc.GetAsyncTaskRequest({})), 'PathNotSupported', 400, /GetAsyncTask/);
+  await failsWith(client.stopAsyncTask(name, 't', new fc.StopAsyncTaskRequest({})), 'PathNotSupported', 400, /StopAsyncTask/);
   await client.deleteAsyncInvokeConfig(name, new fc.DeleteAsyncInvokeConfigRequest({}));
   await failsWith(client.deleteAsyncInvokeConfig(name, new fc.DeleteAsyncInvokeConfigRequest({})),
     'AsyncConfigNotExists', 404);

@@ -24,7 +24,8 @@ const wanted = {
   functionName: name, runtime: 'custom-container', handler: 'index.handler', description: 'hello',
   cpu: 0.5, memorySize: 512, diskSize: 512, timeout: 60, instanceConcurrency: 2,
   gpuConfig: { gpuType: 'fc.gpu.tesla.1', gpuMemorySize: 1024 },
-  customContainerConfig: { image: process.env.OKIBI_IMAGE, port: 9000 },
+  // The component adds accelerationType itself.
+  customContainerConfig: { image: process.env.OKIBI_IMAGE, port: 9000, accelerationType: 'Default' },
   // What the yaml does not name.
   vpcConfig: { vpcId: '', vSwitchIds: [], securityGroupId: '' },
   nasConfig: { userId: 0, groupId: 0, mountPoints: [] },
@@ -99,6 +100,50 @@ test('invoke, with the log tail', async () => {
   assert.equal(reply.text, 'hello');
   assert.ok(reply.headers['x-fc-instance-id'] && reply.headers['x-fc-request-id']);
   assert.equal(reply.headers['x-fc-error-type'], undefined);
+});
+
+test('plan: what is read back is what the yaml says', async () => {
+  const remote = await call('GET', `/functions/${name}`);
+  for (const key of ['runtime', 'handler', 'description', 'cpu', 'memorySize', 'diskSize', 'instanceConcurrency',
+    'gpuConfig', 'logConfig', 'instanceIsolationMode', 'sessionAffinity']) {
+    assert.deepEqual(remote[key], wanted[key], key);
+  }
+  const { accelerationInfo, resolvedImageUri, ...container } = remote.customContainerConfig;
+  assert.deepEqual(container, wanted.customContainerConfig);
+  assert.ok(accelerationInfo && resolvedImageUri);
+});
+
+test('version, alias, provision, scaling, concurrency, instance list, as the sub-commands call them', async () => {
+  const version = await call('POST', `/functions/${name}/versions`, { body: { description: '' } });
+  assert.equal((await call('GET', `/functions/${name}/versions`, { query: { limit: 1 } })).versions[0].versionId, version.versionId);
+  const alias = { aliasName: 'blue', versionId: version.versionId, description: '' };
+  assert.equal(await codeOf(call('GET', `/functions/${name}/aliases/blue`)), 'AliasNotFound');
+  await call('POST', `/functions/${name}/aliases`, { body: alias });
+  const { aliasName, ...change } = { ...alias, additionalVersionWeight: { [version.versionId]: 0.2 } };
+  assert.equal(await codeOf(call('PUT', `/functions/${name}/aliases/${aliasName}`, { body: change })), 'InvalidArgument');
+  await call('PUT', `/functions/${name}/aliases/blue`, { body: { versionId: version.versionId, description: 'changed' } });
+  assert.equal((await call('GET', `/functions/${name}/aliases/blue`)).description, 'changed');
+
+  const blue = { query: { qualifier: 'blue' } };
+  const put = await call('PUT', `/functions/${name}/provision-config`, { ...blue, body: { target: 1, alwaysAllocateCPU: false,
+    alwaysAllocateGPU: false, scheduledActions: [], targetTrackingPolicies: [] } });
+  assert.equal(put.target, 1);
+  await waitFor(async () => (await call('GET', `/functions/${name}/provision-config`, blue)).current === 1, 'one is there');
+  const instances = (await call('GET', `/functions/${name}/instances`, { query: { qualifier: 'blue', withAllActive: true } })).instances;
+  assert.equal(instances.length, 1);
+  assert.deepEqual([instances[0].status, instances[0].versionId], ['Running', version.versionId]);
+  const listed = (await call('GET', '/provision-configs', { query: { functionName: name, limit: 100 } })).provisionConfigs;
+  assert.ok(listed.some((c) => c.functionArn.endsWith(`/${name}/blue`)));
+  await call('DELETE', `/functions/${name}/provision-config`, blue);
+  await waitFor(async () => (await call('GET', `/functions/${name}/provision-config`, blue)).current === 0, 'none is there');
+
+  await call('PUT', `/functions/${name}/scaling-config`, { ...blue, body: { minInstances: 1 } });
+  await waitFor(async () => (await call('GET', `/functions/${name}/scaling-config`, blue)).currentInstances === 1, 'one is there');
+  await call('DELETE', `/functions/${name}/scaling-config`, blue);
+  await waitFor(async () => !(await call('GET', `/functions/${name}/scaling-config`, blue)).currentInstances, 'none is there');
+  assert.equal((await call('GET', `/functions/${name}/concurrency`)).reservedConcurrency, 4);
+  await call('DELETE', `/functions/${name}/aliases/blue`);
+  await call('DELETE', `/functions/${name}/versions/${version.versionId}`);
 });
 
 test('remove: what it lists, and the order in which it deletes', async () => {

@@ -2,7 +2,7 @@
 // HTTP triggers: addresses, who may call, cross-origin rules; timers.
 const crypto = require('node:crypto');
 const test = require('node:test');
-const { assert, client, deploy, failsWith, fc, fetchRaw, remove } = require('./client');
+const { assert, client, deploy, failsWith, fc, fetchRaw, okibi, remove, waitFor } = require('./client');
 const util = require('@alicloud/openapi-util');
 
 const name = 'trig';
@@ -151,6 +151,19 @@ test('cross-origin: every origin, or those of the rule', async () => {
       assert.equal((await from('http://b.example')).headers['access-control-allow-origin'], undefined);
     });
 });
+
+test('asynchronously: 202, and the function gets the request as it came', () => withTrigger({ authType: 'anonymous' },
+  async (url) => {
+    const headers = { 'x-fc-invocation-type': 'Async', 'x-fc-async-task-id': 'by-http' };
+    const accepted = await fetchRaw('POST', `${url}log?text=from-the-queue`, { headers, body: 'x' });
+    assert.deepEqual([accepted.status, accepted.text, accepted.headers['x-fc-async-task-id']], [202, '', 'by-http']);
+    assert.match(accepted.headers['x-fc-request-id'], /^1-/);
+    await waitFor(async () => (await okibi('GET', 'logs', { query: { functionName: name } })).lines
+      .some((l) => l.text.includes('from-the-queue')), 'the function has run');
+    const long = await fetchRaw('POST', url, { headers, body: 'x'.repeat(128 * 1024 + 1) });
+    assert.deepEqual([long.status, JSON.parse(long.text).Code], [400, 'EntityTooLarge']);
+    await denied(fetchRaw('PUT', url, { headers }), /method PUT is not allowed/);
+  }));
 
 test('update, list, refusals', async () => {
   await client.createTrigger(name, input('a', { authType: 'anonymous' }));
