@@ -7,11 +7,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "planner/pack_foresight.h"
+
 namespace okibi::planner {
 namespace {
 
-// What of a point of fragmentation the remaining room and the card's fill may outweigh.
-constexpr double kRoomWeight = 0.06, kFillWeight = 0.02;
+// What of a card lost the remaining room, the card's fill and the pressure on the model may
+// outweigh.
+constexpr double kRoomWeight = 0.06, kFillWeight = 0.02, kPressureWeight = 0.7;
 
 bool fits(const std::vector<std::int64_t>& cards, int wanted, std::int64_t perCard) {
   return std::ranges::count_if(cards, [&](std::int64_t free) { return free >= perCard; }) >= wanted;
@@ -43,15 +46,18 @@ Packer::Packer(std::vector<PackNode> nodes, std::vector<TypicalDemand> typical, 
     mostCpu_ = std::max(mostCpu_, static_cast<double>(node.cpu));
     mostCards_ = std::max(mostCards_, static_cast<double>(node.freeCards()));
   }
+  if (policy == PackPolicy::Okibi) {
+    foresight_ = std::make_unique<PackForesight>(nodes_, typical_);
+  }
 }
+
+Packer::~Packer() = default;
 
 double Packer::fragmentationOf(const PackNode& node) const {
   const auto free = static_cast<double>(node.freeCards());
   double sum = 0;
   for (const TypicalDemand& typical : typical_) {
-    const bool admitted = policy_ != PackPolicy::Okibi || typical.models.empty() ||
-                          std::ranges::find(typical.models, node.model) != typical.models.end();
-    if (typical.cards == 0 || !admitted || node.cpu < typical.cpu ||
+    if (typical.cards == 0 || node.cpu < typical.cpu ||
         !fits(node.cards, typical.cards, typical.perCard)) {
       sum += typical.share * free;
       continue;
@@ -85,14 +91,24 @@ void Packer::take(PackNode& node, const PackDemand& demand, int card) {
   }
 }
 
+// What is to grow as little as possible.
+double Packer::lossOf(const PackNode& node) {
+  if (policy_ == PackPolicy::BestFit) return 0;
+  return foresight_ ? foresight_->loss(node) : fragmentationOf(node);
+}
+
 // `left`: free of the card that takes a fraction, after it; 0 for whole cards.
-double Packer::score(const PackNode& after, double before, std::int64_t left) const {
+double Packer::score(const PackNode& after, const PackDemand& demand, double before,
+                     std::int64_t left) {
   const double room = 0.5 * static_cast<double>(after.cpu) / mostCpu_ +
                       0.5 * static_cast<double>(after.freeCards()) / mostCards_;
   if (policy_ == PackPolicy::BestFit) return std::floor(100 * (1 - room));
-  const double growth = (fragmentationOf(after) - before) / kWholeCard;
+  const double growth = (lossOf(after) - before) / kWholeCard;
   if (policy_ == PackPolicy::Fgd) return std::floor(100 / (1 + std::exp(growth)));
-  return -growth - kRoomWeight * room - kFillWeight * static_cast<double>(left) / kWholeCard;
+  const double pressed =
+      foresight_->pressure(after.model) * static_cast<double>(demand.cardTotal()) / kWholeCard;
+  return -growth - kRoomWeight * room - kFillWeight * static_cast<double>(left) / kWholeCard -
+         kPressureWeight * pressed;
 }
 
 Packer::Spot Packer::judgeCard(const PackNode& node, const PackDemand& demand, int card,
@@ -100,11 +116,11 @@ Packer::Spot Packer::judgeCard(const PackNode& node, const PackDemand& demand, i
   PackNode after = node;
   take(after, demand, card);
   const std::int64_t left = card >= 0 ? after.cards[static_cast<std::size_t>(card)] : 0;
-  return {score(after, before, left), card};
+  return {score(after, demand, before, left), card};
 }
 
 Packer::Spot Packer::judge(const PackNode& node, const PackDemand& demand) {
-  const double before = policy_ == PackPolicy::BestFit ? 0 : fragmentationOf(node);
+  const double before = lossOf(node);
   if (demand.cards != 1 || demand.perCard == kWholeCard) {
     return judgeCard(node, demand, -1, before);
   }

@@ -4,6 +4,7 @@
 // use ("Beware of Fragmentation", ATC'23, FGD).
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,20 +43,25 @@ struct TypicalDemand {
   int cards = 0;
   std::int64_t perCard = 0;
   double share = 0;
-  std::vector<std::string> models;  // allowed ones; empty: any. Heard by PackPolicy::Okibi only
+  // Heard by PackPolicy::Okibi only
+  std::vector<std::string> models;  // allowed ones; empty: any
+  std::int64_t memory = 0;
 };
 
 enum class PackPolicy {
   Random,
   BestFit,  // least CPU and cards left
   Fgd,      // least growth of fragmentation, in whole points of a hundred, first node of equals
-  Okibi,    // least growth of fragmentation, exactly; then the fuller card, then least left
+  Okibi,    // least growth of what the node will lose (PackForesight), models that others need last
 };
+
+class PackForesight;
 
 class Packer {
  public:
   Packer(std::vector<PackNode> nodes, std::vector<TypicalDemand> typical, PackPolicy policy,
          std::uint64_t seed);
+  ~Packer();
 
   // Places the demand and takes it from the node's free resources; false: it fits nowhere.
   bool place(const PackDemand& demand);
@@ -73,9 +79,10 @@ class Packer {
     Spot spot;
   };
   double fragmentationOf(const PackNode& node) const;
+  double lossOf(const PackNode& node);
   Spot judge(const PackNode& node, const PackDemand& demand);
   Spot judgeCard(const PackNode& node, const PackDemand& demand, int card, double before);
-  double score(const PackNode& after, double before, std::int64_t left) const;
+  double score(const PackNode& after, const PackDemand& demand, double before, std::int64_t left);
   static void take(PackNode& node, const PackDemand& demand, int card);
   std::optional<std::size_t> pick(const PackDemand& demand, Spot& spot);
   std::vector<Scored>& cacheFor(const PackDemand& demand);
@@ -85,6 +92,7 @@ class Packer {
   const std::vector<TypicalDemand> typical_;
   const PackPolicy policy_;
   Random random_;
+  std::unique_ptr<PackForesight> foresight_;  // PackPolicy::Okibi
   double mostCpu_ = 1, mostCards_ = 1;
   std::unordered_map<std::string, std::vector<Scored>> cache_;  // by shape
 };

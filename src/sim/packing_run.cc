@@ -71,16 +71,18 @@ Result<PackingLists> PackingLists::read(const std::string& nodes, const std::str
 
 std::vector<planner::TypicalDemand> typicalOf(const std::vector<planner::PackDemand>& pods,
                                               Shape shape) {
-  std::map<std::tuple<std::int64_t, int, std::int64_t, std::vector<std::string>>, std::int64_t>
+  std::map<std::tuple<std::int64_t, int, std::int64_t, std::int64_t, std::vector<std::string>>,
+           std::int64_t>
       counts;
+  const bool plain = shape == Shape::Plain;
   for (const planner::PackDemand& pod : pods) {
-    ++counts[{pod.cpu, pod.cards, pod.perCard,
-              shape == Shape::WithModels ? pod.models : std::vector<std::string>()}];
+    ++counts[{pod.cpu, pod.cards, pod.perCard, plain ? 0 : pod.memory,
+              plain || pod.cards == 0 ? std::vector<std::string>() : pod.models}];
   }
   std::vector<planner::TypicalDemand> typical;
   for (const auto& [key, count] : counts) {
-    const auto& [cpu, cards, perCard, models] = key;
-    typical.push_back({cpu, cards, perCard, static_cast<double>(count), models});
+    const auto& [cpu, cards, perCard, memory, models] = key;
+    typical.push_back({cpu, cards, perCard, static_cast<double>(count), models, memory});
   }
   // Equal ones in order of their shape.
   std::ranges::sort(typical, [](const auto& a, const auto& b) {
@@ -107,7 +109,7 @@ PackingResult pack(const PackingLists& lists, planner::PackPolicy policy, std::u
   for (const planner::PackNode& node : lists.nodes) {
     capacity += static_cast<double>(node.freeCards());
   }
-  const Shape shape = policy == planner::PackPolicy::Okibi ? Shape::WithModels : Shape::Plain;
+  const Shape shape = policy == planner::PackPolicy::Okibi ? Shape::Full : Shape::Plain;
   planner::Packer packer(lists.nodes, typicalOf(lists.pods, shape), policy, seed);
   PackingResult result;
   for (std::size_t i = 0; asked < 1.3 * capacity; ++i) {

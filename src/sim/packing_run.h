@@ -25,9 +25,9 @@ struct PackingResult {
   double frag100 = 0;
 };
 
-// The most frequent shapes that make up 95% of the list: of CPU and cards, or of allowed models
-// too.
-enum class Shape { Plain, WithModels };
+// The most frequent shapes that make up 95% of the list: of CPU and cards, or of memory and allowed
+// models too.
+enum class Shape { Plain, Full };
 std::vector<planner::TypicalDemand> typicalOf(const std::vector<planner::PackDemand>& pods,
                                               Shape shape);
 

@@ -68,6 +68,37 @@ TEST(Packing, AFractionGoesWhereItLeavesWholeCardsWhole) {
   }
 }
 
+TEST(Packing, AModelThatOthersNeedIsLeftToThem) {
+  const std::vector<planner::TypicalDemand> typical{{1000, 1, 1000, 0.7, {}},
+                                                    {1000, 1, 1000, 0.3, {"B"}}};
+  std::vector<PackNode> nodes;
+  for (const char* model : {"B", "A", "B", "A"}) nodes.push_back({4000, 100, {1000}, model});
+  Packer packer(nodes, typical, PackPolicy::Okibi, 1);
+  EXPECT_TRUE(packer.place({1000, 10, 1, 1000, {}}));
+  EXPECT_TRUE(packer.place({1000, 10, 1, 1000, {}}));
+  for (const PackNode& node : packer.nodes()) EXPECT_EQ(node.freeCards() == 0, node.model == "A");
+}
+
+TEST(Packing, WholeNodesAreLeftToThoseWhoNeedThem) {
+  const std::vector<planner::TypicalDemand> typical{{1000, 1, 1000, 0.8, {}},
+                                                    {4000, 4, 1000, 0.2, {}}};
+  const std::vector<std::int64_t> four(4, 1000);
+  Packer packer({{64000, 100, four, "A"}, {64000, 100, {1000, 1000}, "A"}}, typical,
+                PackPolicy::Okibi, 1);
+  EXPECT_TRUE(packer.place({1000, 10, 1, 1000, {}}));
+  EXPECT_TRUE(packer.place({1000, 10, 1, 1000, {}}));
+  EXPECT_TRUE(packer.place({4000, 10, 4, 1000, {}}));
+}
+
+TEST(Packing, MemoryThatWouldRunOutBeforeTheCardsCounts) {
+  // A demand that takes much memory goes where there is memory for the cards that are left too.
+  const std::vector<planner::TypicalDemand> typical{{1000, 1, 1000, 1, {}, 50}};
+  Packer packer({{64000, 100, {1000, 1000}, "A"}, {64000, 130, {1000, 1000}, "A"}}, typical,
+                PackPolicy::Okibi, 1);
+  EXPECT_TRUE(packer.place({1000, 80, 1, 1000, {}}));
+  EXPECT_EQ(packer.nodes()[1].memory, 50);
+}
+
 TEST(Packing, TypicalDemandsAreTheMostFrequent) {
   std::vector<PackDemand> pods(96, PackDemand{1000, 1, 1, 500, {}});
   pods.resize(100, PackDemand{2000, 1, 2, 1000, {}});
