@@ -254,11 +254,22 @@ void Launcher::handle(runtime::SocketRequest& request, std::vector<Fd>&) {
 }
 
 void Launcher::handle(runtime::ExecuteRequest& request, std::vector<Fd>& fds) {
-  auto found = instances_.find(request.id);
-  if (found != instances_.end() && found->second->initPid != 0 && fds.size() == 3) {
-    const int ends[] = {fds[0].get(), fds[1].get(), fds[2].get()};
-    std::string bytes = runtime::encode(runtime::Request(request));
-    if (runtime::sendPacket(found->second->control.get(), bytes, ends)) return;
+  handToInit(request.id, request, fds, 3);
+}
+
+void Launcher::handle(runtime::SessionRequest& request, std::vector<Fd>& fds) {
+  const std::size_t wanted = request.terminal ? runtime::kTerminalFds : runtime::kStreamFds;
+  handToInit(request.id, request, fds, wanted);
+}
+
+// The init starts the program: it is inside of everything that holds the application.
+void Launcher::handToInit(std::uint64_t id, const runtime::Request& request, std::vector<Fd>& fds,
+                          std::size_t wanted) {
+  auto found = instances_.find(id);
+  if (found != instances_.end() && found->second->initPid != 0 && fds.size() == wanted) {
+    std::vector<int> ends;
+    for (const Fd& fd : fds) ends.push_back(fd.get());
+    if (runtime::sendPacket(found->second->control.get(), runtime::encode(request), ends)) return;
   }
   // Closing the status pipe unwritten tells the daemon that the command never ran.
   closeAll(fds);

@@ -53,7 +53,10 @@ class Launcher {
   void handle(runtime::StopRequest& request, std::vector<Fd>& fds);
   void handle(runtime::SocketRequest& request, std::vector<Fd>& fds);
   void handle(runtime::ExecuteRequest& request, std::vector<Fd>& fds);
+  void handle(runtime::SessionRequest& request, std::vector<Fd>& fds);
   void handle(runtime::KillRequest& request, std::vector<Fd>& fds);
+  void handToInit(std::uint64_t id, const runtime::Request& request, std::vector<Fd>& fds,
+                  std::size_t wanted);
 
   void admitWaiting();
   Status launch(const Shared& instance);

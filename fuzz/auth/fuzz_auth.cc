@@ -60,6 +60,7 @@ void mustBeRefused(const auth::RequestHead& request) {
   auto verifier = makeVerifier();
   require(!verifier.verifyApi(request, kNow));
   require(!verifier.verifyTrigger(request, kNow));
+  require(!verifier.verifyLegacy(request, kNow));
 }
 
 void signedMustBeAccepted(auth::RequestHead request) {

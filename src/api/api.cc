@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/call.h"
+#include "api/exec_order.h"
 #include "auth/digest.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -71,6 +72,40 @@ Result<auth::Caller> Api::authenticate(const net::RequestHead& head) const {
   return auth::Caller{conductor_.settings().account, "", ""};
 }
 
+// The tool that execs signs as older SDKs do (fact sheet 7.6); ours as for everything else.
+Result<auth::Caller> Api::authenticateExec(const net::RequestHead& head) const {
+  if (options_.auth == ApiOptions::Auth::None) return authenticate(head);
+  const auth::RequestHead signedPart = auth::signedPart(head);
+  if (auth::Verifier::isLegacy(signedPart)) {
+    return verifier_.verifyLegacy(signedPart, conductor::wallNow());
+  }
+  auto caller = verifier_.verifyApi(signedPart, conductor::wallNow());
+  if (!caller) return caller;
+  auto genuine = auth::Verifier::checkBody(*caller, auth::sha256Hex(""));
+  if (!genuine) return fail(std::move(genuine.error()));
+  return caller;
+}
+
+bool Api::isExec(const net::RequestHead& head) {
+  if (!head.path().starts_with(kFunctionCompute)) return false;
+  const auto path = readPath(head.path().substr(kFunctionCompute.size()));
+  return path && api::isExec(head, *path);
+}
+
+net::Task<Result<void>> Api::exec(net::Exchange& exchange, const std::string& requestId) {
+  const ledger::Moment received = conductor::momentNow(conductor_.loop());
+  const net::RequestHead& head = exchange.request();
+  auto caller = authenticateExec(head);
+  if (!caller) co_return fail(std::move(caller.error()));
+  auto path = readPath(head.path().substr(kFunctionCompute.size()));
+  if (!path) co_return fail(std::move(path.error()));
+  const Call call{conductor_,        accounts_,   caller->account,
+                  requestId,         head.method, std::string(head.path()),
+                  std::move(*path),  {},          {},
+                  options_.addresses};
+  co_return co_await serveExec(call, exchange, received);
+}
+
 net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& requestId) {
   const net::RequestHead& head = exchange.request();
   auto caller = authenticate(head);
@@ -102,13 +137,16 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
 }
 
 net::Task<void> Api::serve(net::Exchange& exchange, const std::string& requestId) {
-  auto done = co_await handle(exchange, requestId);
+  const bool isProgram = isExec(exchange.request());
+  auto task = isProgram ? exec(exchange, requestId) : handle(exchange, requestId);
+  auto done = co_await std::move(task);
   if (done) co_return;
   // Something was sent: the caller must not take it for a whole answer.
   if (exchange.responded()) co_return exchange.abort();
   const Error& error = done.error();
-  (void)co_await net::answer(exchange, headFor(httpStatus(error), requestId),
-                             errorBody(requestId, error));
+  // The tool's client reads the names of version 2.0 (fact sheet 1.7).
+  const std::string body = isProgram ? errorBodyOf2(requestId, error) : errorBody(requestId, error);
+  (void)co_await net::answer(exchange, headFor(httpStatus(error), requestId), body);
 }
 
 }  // namespace okibi::api

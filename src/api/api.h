@@ -41,7 +41,10 @@ class Api {
 
  private:
   net::Task<Result<void>> handle(net::Exchange& exchange, const std::string& requestId);
+  net::Task<Result<void>> exec(net::Exchange& exchange, const std::string& requestId);
   Result<auth::Caller> authenticate(const net::RequestHead& head) const;
+  Result<auth::Caller> authenticateExec(const net::RequestHead& head) const;
+  static bool isExec(const net::RequestHead& head);
 
   conductor::Conductor& conductor_;
   conductor::Accounts& accounts_;

@@ -61,21 +61,29 @@ Result<Answer> answerPage(const Call& call, std::string_view key, const NamedIte
   return ok(json::serialize(more));
 }
 
-Result<std::map<std::string, std::string>> readQuery(std::string_view query) {
-  std::map<std::string, std::string> out;
+Result<QueryPairs> readQueryPairs(std::string_view query) {
+  QueryPairs out;
   if (query.empty()) return out;
   for (std::string_view pair : split(query, '&')) {
     if (pair.empty()) continue;
     const auto equals = pair.find('=');
-    const auto key = percentDecode(pair.substr(0, equals));
-    const auto value = percentDecode(equals == std::string_view::npos ? std::string_view()
-                                                                      : pair.substr(equals + 1));
+    auto key = percentDecode(pair.substr(0, equals));
+    auto value = percentDecode(equals == std::string_view::npos ? std::string_view()
+                                                                : pair.substr(equals + 1));
     if (!key || !value) {
       return fail(ErrorKind::Invalid, fmt::format("query: broken escape in '{}'", pair),
                   "InvalidArgument");
     }
-    out[*key] = *value;
+    out.emplace_back(std::move(*key), std::move(*value));
   }
+  return out;
+}
+
+Result<std::map<std::string, std::string>> readQuery(std::string_view query) {
+  auto pairs = readQueryPairs(query);
+  if (!pairs) return fail(std::move(pairs.error()));
+  std::map<std::string, std::string> out;
+  for (auto& [key, value] : *pairs) out[std::move(key)] = std::move(value);
   return out;
 }
 

@@ -58,6 +58,9 @@ Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t 
 
 // "a=1&b=2", decoded; Invalid for a broken escape.
 Result<std::map<std::string, std::string>> readQuery(std::string_view query);
+// The same, in order, with what is repeated.
+using QueryPairs = std::vector<std::pair<std::string, std::string>>;
+Result<QueryPairs> readQueryPairs(std::string_view query);
 Result<std::vector<std::string>> readPath(std::string_view path);
 
 // {key: [...], "nextToken": …}: one page of `items`, which are named and in order of listing, as
@@ -93,5 +96,8 @@ Result<Answer> listImages(const Call& call);
 net::Task<Result<Answer>> removeImage(const Call& call);
 // Streams; answers by itself.
 net::Task<Result<void>> pullImage(const Call& call, net::Exchange& exchange);
+// functions/{fn}/instances/{id}/exec: a WebSocket; errors come before its upgrade.
+net::Task<Result<void>> serveExec(const Call& call, net::Exchange& exchange,
+                                  ledger::Moment received);
 
 }  // namespace okibi::api

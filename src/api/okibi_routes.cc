@@ -106,6 +106,7 @@ Result<Answer> instances(const Call& call) {
         {"functionName", toJsonText(instance.function)},
         {"state", toJsonText(instance.state)},
         {"inFlight", instance.inFlight},
+        {"sessions", instance.sessions},
         {"concurrency", instance.concurrency},
         {"card", instance.card ? json::value(cardJson(*instance.card)) : json::value(nullptr)},
         {"sliceMB", instance.slice.wholeMib()},

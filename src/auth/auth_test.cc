@@ -1,3 +1,4 @@
+#include <functional>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -5,6 +6,7 @@
 #include "auth/access_key.h"
 #include "auth/canonical.h"
 #include "auth/digest.h"
+#include "auth/legacy.h"
 #include "auth/nonce_cache.h"
 #include "auth/signer.h"
 #include "auth/testing_sdk_vectors.h"
@@ -267,6 +269,72 @@ TEST(NonceCache, IsBoundedAndForgetsWhatCannotComeBack) {
   EXPECT_TRUE(cache.admit("k", "e", kNow + 16min, kNow + 16min));
   EXPECT_EQ(cache.size("k"), 1u);
   EXPECT_EQ(cache.size("nobody"), 0u);
+}
+
+// As npm's @alicloud/fc2 2.6.6 composes and signs it.
+const AccessKey kLegacyKey{"LEGACYKEY", "legacy secret of nobody", "account-2"};
+const WallTime kLegacyNow = *parseIso8601("2026-11-24T08:35:00Z");
+
+RequestHead legacyRequest() {
+  return {"GET",
+          "/2023-03-30/functions/photo-tags/instances/c-0123456789abcdef/exec",
+          "command=sh&tty=true",
+          {{"accept", "application/json"},
+           {"Date", "Tue, 24 Nov 2026 08:34:58 GMT"},
+           {"host", "127.0.0.1"},
+           {"X-Fc-Security-Token", "tok"},
+           {"x-fc-account-id", "1000000000000001"},
+           {"authorization", "FC LEGACYKEY:wSec6evoXdyuyf9390vAyqY+CVRQqo43deFW+UeyQgM="}}};
+}
+
+Verifier legacyVerifier() {
+  return Verifier([](std::string_view id) -> std::optional<AccessKey> {
+    if (id != kLegacyKey.id) return std::nullopt;
+    return kLegacyKey;
+  });
+}
+
+TEST(Legacy, TheOlderSdksSignatureIsAcceptedOnce) {
+  Verifier verifier = legacyVerifier();
+  EXPECT_TRUE(Verifier::isLegacy(legacyRequest()));
+  EXPECT_FALSE(Verifier::isLegacy(signedRequest()));
+  const auto caller = verifier.verifyLegacy(legacyRequest(), kLegacyNow);
+  ASSERT_TRUE(caller) << caller.error().message;
+  EXPECT_EQ(caller->account, "account-2");
+  EXPECT_EQ(codeOf(verifier.verifyLegacy(legacyRequest(), kLegacyNow)), "AccessDenied");
+  EXPECT_EQ(codeOf(verifier.verifyApi(legacyRequest(), kLegacyNow)), "SignatureNotMatch");
+}
+
+TEST(Legacy, WhatIsChangedStaleOrUnknownIsRefused) {
+  const auto code = [](const std::function<void(RequestHead&)>& change, WallTime now = kLegacyNow) {
+    RequestHead request = legacyRequest();
+    change(request);
+    return codeOf(legacyVerifier().verifyLegacy(request, now));
+  };
+  EXPECT_EQ(code([](auto& r) { r.path += "x"; }), "SignatureNotMatch");
+  EXPECT_EQ(code([](auto& r) { r.method = "POST"; }), "SignatureNotMatch");
+  EXPECT_EQ(code([](auto& r) { *findHeader(r, "x-fc-account-id") = "2"; }), "SignatureNotMatch");
+  EXPECT_EQ(code([](auto& r) { r.headers.emplace_back("x-fc-more", "1"); }), "SignatureNotMatch");
+  EXPECT_EQ(code([](auto& r) { *findHeader(r, "date") = "Tue, 24 Nov 2026 08:34:59 GMT"; }),
+            "SignatureNotMatch");
+  EXPECT_EQ(code([](auto& r) { *findHeader(r, "date") = "yesterday"; }), "InvalidArgument");
+  EXPECT_EQ(code([](auto& r) { *findHeader(r, "date") = ""; }), "MissingRequiredHeader");
+  EXPECT_EQ(code([](auto&) {}, kLegacyNow + 16min), "AccessDenied");
+  EXPECT_EQ(code([](auto& r) { *findHeader(r, "authorization") = "FC other:c2lnbmF0dXJl"; }),
+            "InvalidAccessKeyID");
+  for (const char* broken : {"FC LEGACYKEY", "FC :x", "FC LEGACYKEY:", "fc a:b"}) {
+    EXPECT_EQ(code([&](auto& r) { *findHeader(r, "authorization") = broken; }),
+              "SignatureNotMatch");
+  }
+}
+
+TEST(Legacy, HttpDates) {
+  EXPECT_EQ(parseHttpDate("Sun, 06 Nov 1994 08:49:37 GMT"), *parseIso8601("1994-11-06T08:49:37Z"));
+  for (const char* text : {"", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 1994 08:49:37 GMT",
+                           "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Now 1994 08:49:37 GMT",
+                           "Sun, -6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:4 :37 GMT"}) {
+    EXPECT_FALSE(parseHttpDate(text)) << text;
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "auth/canonical.h"
 #include "auth/digest.h"
+#include "auth/legacy.h"
 #include "base/encoding.h"
 
 namespace okibi::auth {
@@ -37,23 +38,37 @@ Result<Authorization> readAuthorization(const RequestHead& request) {
   return std::move(*parsed);
 }
 
+Result<void> checkSkew(WallTime date, WallTime now) {
+  if (std::chrono::abs(now - date) <= limits::kSignatureSkew) return {};
+  return fail(ErrorKind::Denied,
+              fmt::format("the difference between the request time {} and the current time {} is "
+                          "too large; 15 minutes are allowed",
+                          formatIso8601(date), formatIso8601(now)),
+              "AccessDenied");
+}
+
+std::unexpected<Error> noDate(std::string_view header, std::string_view text,
+                              std::string_view example) {
+  return fail(ErrorKind::Invalid,
+              fmt::format("{}: '{}' is not a date like {}", header, text.substr(0, 40), example),
+              "InvalidArgument");
+}
+
 Result<WallTime> readDate(const RequestHead& request, WallTime now) {
   const auto text = headerValue(request, "x-acs-date");
   if (!text || text->empty()) return missing("x-acs-date");
   const auto date = parseIso8601(*text);
-  if (!date) {
-    return fail(ErrorKind::Invalid,
-                fmt::format("x-acs-date: '{}' is not a date like 2026-11-24T08:34:58Z",
-                            text->substr(0, 40)),
-                "InvalidArgument");
-  }
-  if (std::chrono::abs(now - *date) > limits::kSignatureSkew) {
-    return fail(ErrorKind::Denied,
-                fmt::format("the difference between the request time {} and the current time {} is "
-                            "too large; 15 minutes are allowed",
-                            formatIso8601(*date), formatIso8601(now)),
-                "AccessDenied");
-  }
+  if (!date) return noDate("x-acs-date", *text, "2026-11-24T08:34:58Z");
+  if (auto near = checkSkew(*date, now); !near) return fail(std::move(near.error()));
+  return *date;
+}
+
+Result<WallTime> readLegacyDate(const RequestHead& request, WallTime now) {
+  const auto text = headerValue(request, "date");
+  if (!text || text->empty()) return missing("date");
+  const auto date = parseHttpDate(*text);
+  if (!date) return noDate("date", *text, "Tue, 24 Nov 2026 08:34:58 GMT");
+  if (auto near = checkSkew(*date, now); !near) return fail(std::move(near.error()));
   return *date;
 }
 
@@ -145,6 +160,34 @@ Result<Caller> Verifier::verifyApi(const RequestHead& request, WallTime now) {
                 "AccessDenied");
   }
   return caller;
+}
+
+bool Verifier::isLegacy(const RequestHead& request) {
+  return headerValue(request, "authorization").value_or("").starts_with("FC ");
+}
+
+Result<Caller> Verifier::verifyLegacy(const RequestHead& request, WallTime now) {
+  const auto text = headerValue(request, "authorization");
+  if (!text) return missing("Authorization");
+  const auto authorization = parseLegacyAuthorization(*text);
+  if (!authorization) {
+    return notMatching("the Authorization header is not of the form 'FC KEYID:SIGNATURE'");
+  }
+  const auto date = readLegacyDate(request, now);
+  if (!date) return fail(date.error());
+  const auto key = findKey(keys_, authorization->keyId);
+  if (!key) return fail(key.error());
+  if (!constantTimeEqual(legacySignatureOf(request, key->secret), authorization->signature)) {
+    return notMatching(
+        "the request signature we calculated does not match the signature you provided; check the "
+        "access key secret and that proxies keep the path");
+  }
+  if (!nonces_.admit(key->id, *text, *date, now)) {
+    return fail(ErrorKind::Denied,
+                "this signature was used before; a second later there is a new one",
+                "AccessDenied");
+  }
+  return Caller{key->account, key->id, {}};
 }
 
 Result<void> Verifier::checkBody(const Caller& caller, std::string_view bodySha256Hex) {

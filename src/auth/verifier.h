@@ -38,6 +38,11 @@ class Verifier {
   // ones.
   Result<Caller> verifyApi(const RequestHead& request, WallTime now);
 
+  // The older SDKs' signature ("FC …", auth/legacy.h), for a request without a body: date required,
+  // and since the query is not signed, each signature is accepted once.
+  static bool isLegacy(const RequestHead& request);
+  Result<Caller> verifyLegacy(const RequestHead& request, WallTime now);
+
   // The body's SHA-256 (lower hex, Sha256) against the signed one. SignatureNotMatch.
   static Result<void> checkBody(const Caller& caller, std::string_view bodySha256Hex);
 

@@ -15,7 +15,8 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 the function or the request failed (not found, refused, …); 2 wrong\n"
-    "usage; 3 the daemon cannot be reached; 4 denied. `okibi COMMAND --help` says more.\n"
+    "usage; 3 the daemon cannot be reached; 4 denied; of `exec` the program's own. `okibi COMMAND "
+    "--help` says more.\n"
     "Environment: OKIBI_ENDPOINT, OKIBI_ACCESS_KEY_ID, OKIBI_ACCESS_KEY_SECRET; otherwise what\n"
     "`okibi login` stored in ~/.config/okibi/credentials.";
 constexpr const char* kCommandFooter = "`okibi --help` lists the commands and the exit codes.";
@@ -27,6 +28,8 @@ struct CommandLine {
   std::string name, stateDirectory;  // of several commands
   DeployOptions deploy;
   InvokeOptions invoke;
+  ExecOptions exec;
+  int exitCode = 0;
   LogsOptions logs;
   PullOptions pull;
   KeyOptions key;
@@ -86,6 +89,16 @@ void addFunctionCommands(App& app, CommandLine& l) {
   invokeApp->add_option("--qualifier", l.invoke.qualifier, "Version or alias")->type_name("NAME");
   invokeApp->add_flag("-v,--verbose", l.invoke.verbose,
                       "Instance, cold start phases, duration and cost, on standard error");
+
+  App* execApp = add(app, l, "exec", "Run a program inside a live instance of a function",
+                     [&l](Context& c) { return execute(c, l.exec); });
+  execApp->add_option("name", l.exec.name, "The function")->required();
+  execApp->add_option("--instance", l.exec.instance, "Which one (default: the newest that serves)")
+      ->type_name("ID");
+  execApp->add_flag("-i,--stdin", l.exec.input, "Pass standard input on to it");
+  execApp->add_flag("-t,--tty", l.exec.terminal, "Give it a terminal");
+  execApp->add_option("command", l.exec.command, "After --: the program and its arguments")
+      ->required();
 
   add(app, l, "ls", "List the functions", listFunctions);
   add(app, l, "info", "Show a function and its triggers",
@@ -300,10 +313,12 @@ Outcome<void> runWithDaemon(CommandLine& line) {
   if (!credentials) return std::unexpected(localFailure(credentials.error()));
   Client client(std::move(*credentials));
   Context context{.client = client, .format = line.format()};
-  return line.command(context);
+  Outcome<void> done = line.command(context);
+  line.exitCode = context.exitCode;
+  return done;
 }
 
-Exit execute(CommandLine& line) {
+int execute(CommandLine& line) {
   Outcome<void> done;
   if (line.localCommand) {
     done = line.localCommand(line.format());
@@ -312,7 +327,7 @@ Exit execute(CommandLine& line) {
   } else {
     done = std::unexpected(usageFailure("`serve` is run by the daemon; see `okibi --help`"));
   }
-  return done ? Exit::Ok : report(done.error(), line.format());
+  return done ? line.exitCode : static_cast<int>(report(done.error(), line.format()));
 }
 
 // The word on the command line that no command answers to, if that is what is wrong.
@@ -383,7 +398,7 @@ int run(int argc, char** argv) {
   configure(app, line);
   try {
     app.parse(argc, argv);
-    return static_cast<int>(execute(line));
+    return execute(line);
   } catch (const CLI::Success& shown) {
     app.exit(shown);  // prints help or the version
     return static_cast<int>(Exit::Ok);

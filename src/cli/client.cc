@@ -129,7 +129,7 @@ ApiRequest jsonRequest(std::string method, std::string path, std::string action,
 std::string queryText(const Query& query) {
   std::string out;
   for (const auto& [name, value] : query) {
-    if (value.empty()) continue;
+    if (value.empty() && name != "command") continue;
     out += (out.empty() ? "" : "&") + name + "=" + percentEncode(value);
   }
   return out;
@@ -222,7 +222,45 @@ struct Client::Impl {
     if (answer.status >= 400) co_return std::unexpected(answerFailure(answer));
     co_return Outcome<void>();
   }
+
+  net::Task<Outcome<void>> webSocket(const ApiRequest& request, const Credentials& c,
+                                     std::string_view protocol, const Talk& talk) {
+    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    if (!socket) co_return std::unexpected(socket.error());
+    net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
+    net::RequestHead head = headFor(request, c);
+    const std::string key = net::askForWebSocket(head, protocol);
+    Result<void> sent = co_await connection.send(head);
+    if (!sent) co_return std::unexpected(unreachable(c.endpoint, sent.error()));
+    Result<net::ResponseHead> answerHead = co_await connection.readHead();
+    if (!answerHead) co_return std::unexpected(unreachable(c.endpoint, answerHead.error()));
+    if (answerHead->status != 101)
+      co_return std::unexpected(co_await refusal(connection, *answerHead));
+    Result<void> agreed = net::checkWebSocketAnswer(*answerHead, key);
+    if (!agreed) co_return std::unexpected(unreachable(c.endpoint, agreed.error()));
+    auto tunnel = net::tunnelOf(connection);
+    net::WebSocket ws(loop, *tunnel, net::WebSocketRole::Client);
+    co_await talk(loop, ws);
+    co_return Outcome<void>();
+  }
+
+  static net::Task<Failure> refusal(net::HttpConnection& connection,
+                                    const net::ResponseHead& head) {
+    ApiAnswer answer;
+    copyHead(head, answer);
+    while (answer.body.size() < 64 * 1024) {
+      Result<std::string_view> piece = co_await connection.readBody();
+      if (!piece || piece->empty()) break;
+      answer.body += *piece;
+    }
+    co_return answerFailure(answer);
+  }
 };
+
+Outcome<void> Client::webSocket(const ApiRequest& request, std::string_view protocol,
+                                const Talk& talk) {
+  return impl_->await(impl_->webSocket(request, credentials_, protocol, talk));
+}
 
 Client::Client(Credentials credentials)
     : credentials_(std::move(credentials)), impl_(std::make_unique<Impl>()) {}

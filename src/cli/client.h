@@ -12,6 +12,8 @@
 #include "cli/credentials.h"
 #include "cli/failure.h"
 #include "cli/json_read.h"
+#include "net/task.h"
+#include "net/websocket.h"
 
 namespace okibi::cli {
 
@@ -20,7 +22,7 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 struct ApiRequest {
   std::string method = "GET";
   std::string path;  // percent-encoded
-  Query query;       // plain; pairs with an empty value are left out
+  Query query;       // plain; pairs with an empty value are left out, but for `command`
   std::string action;
   std::string body, contentType;
   std::vector<std::pair<std::string, std::string>> headers;  // outside the signature
@@ -55,6 +57,10 @@ class Client {
   // Calls `onLine` for each line of the answer as it arrives.
   Outcome<void> lines(const ApiRequest& request,
                       const std::function<void(std::string_view)>& onLine);
+
+  // A WebSocket to where `request` says, which `talk` has until it returns.
+  using Talk = std::function<net::Task<void>(net::Loop&, net::WebSocket&)>;
+  Outcome<void> webSocket(const ApiRequest& request, std::string_view protocol, const Talk& talk);
 
   const std::string& endpoint() const { return credentials_.endpoint; }
 

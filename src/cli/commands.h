@@ -17,6 +17,7 @@ enum class Format { Table, JsonText };
 struct Context {
   Client& client;
   Format format = Format::Table;
+  int exitCode = 0;  // of the process, when the command succeeds
 
   bool asJson() const { return format == Format::JsonText; }
 };
@@ -48,6 +49,14 @@ struct InvokeOptions {
   bool verbose = false;
 };
 Outcome<void> invoke(Context& context, const InvokeOptions& options);
+
+struct ExecOptions {
+  std::string name, instance;  // instance empty: the newest that serves
+  bool input = false, terminal = false;
+  std::vector<std::string> command;
+};
+// The program's exit code becomes the process's.
+Outcome<void> execute(Context& context, const ExecOptions& options);
 
 Outcome<void> listFunctions(Context& context);
 Outcome<void> showFunction(Context& context, const std::string& name);

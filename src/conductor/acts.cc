@@ -70,6 +70,10 @@ void Conductor::Acts::operator()(planner::StopInstance command) const {
   c.loop_.spawn(c.stopInstance(found->second, std::move(command)));
 }
 
+void Conductor::Acts::operator()(planner::EndSessions command) const {
+  c.loop_.spawn(c.endSessionsLater(command.instance));
+}
+
 void Conductor::Acts::operator()(planner::Freeze command) const {
   if (const auto found = c.instances_.find(command.instance); found != c.instances_.end()) {
     found->second->cpu = Instance::Cpu::Stopped;

@@ -13,6 +13,7 @@ struct Conductor::Acts {
   void operator()(planner::Abort command) const;
   void operator()(planner::StartInstance command) const;
   void operator()(planner::StopInstance command) const;
+  void operator()(planner::EndSessions command) const;
   void operator()(planner::Freeze command) const;
   void operator()(planner::Thaw command) const;
   void operator()(planner::Park command) const;

@@ -235,6 +235,7 @@ std::vector<InstanceStatus> Conductor::instances() const {
     status.state = std::string(planner::toString(view.state));
     if (view.health == planner::Health::Unhealthy) status.state += " (unhealthy)";
     status.inFlight = view.inFlight;
+    status.sessions = view.sessions;
     status.concurrency = instance.revision->spec.concurrency;
     if (view.slice) {
       status.slice = view.slice->memory;

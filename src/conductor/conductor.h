@@ -21,6 +21,7 @@
 #include "conductor/instance.h"
 #include "conductor/invocation.h"
 #include "conductor/minimum_targets.h"
+#include "conductor/session.h"
 #include "conductor/traffic_split.h"
 #include "net/http_client.h"
 #include "net/loop.h"
@@ -61,7 +62,7 @@ struct Ending {
 struct InstanceStatus {
   std::string name, function, account, state, version;
   WallTime created{};
-  int inFlight = 0, concurrency = 1;
+  int inFlight = 0, concurrency = 1, sessions = 0;
   std::optional<Card> card;
   Bytes slice, memory;
   Duration age{}, stateAge{};
@@ -178,6 +179,13 @@ class Conductor : private seams::InstanceListener {
   // The caller left, wherever the request is; settles what was used.
   void callerLeft(Invocation& invocation);
 
+  // Runs a program inside an instance (conductor/sessions.cc). FunctionNotFound, InstanceNotFound;
+  // Exhausted over limits::kSessions and kSessionsPerInstance; Unavailable while the instance does
+  // not serve; Invalid when the program cannot be run. Whoever opened it closes it, whatever
+  // happened to it before; closing kills the program.
+  net::Task<Result<std::shared_ptr<Session>>> openSession(SessionOrder order);
+  void closeSession(const std::shared_ptr<Session>& session);
+
   // Views.
   std::vector<InstanceStatus> instances() const;
   std::vector<CardStatus> cards() const;
@@ -247,6 +255,15 @@ class Conductor : private seams::InstanceListener {
   net::Task<void> runPreStop(std::shared_ptr<Instance> instance);
   net::Task<Result<void>> callPreStop(std::shared_ptr<Instance> instance);
 
+  // Sessions (conductor/sessions.cc)
+  Result<std::shared_ptr<Instance>> instanceFor(const SessionOrder& order);
+  Result<void> checkSessionLimits(const Instance& instance) const;
+  void forgetSession(Session& session);
+  void recordSession(Session& session);
+  void endSession(const std::shared_ptr<Session>& session, const Error& why);
+  void endSessionsOf(InstanceId id, const Error& why);
+  net::Task<void> endSessionsLater(InstanceId id);
+
   // Health checks (conductor/health.cc)
   net::Task<Result<void>> firstHealthCheck(std::shared_ptr<Instance> instance);
   net::Task<void> watchHealth(std::shared_ptr<Instance> instance);
@@ -313,6 +330,7 @@ class Conductor : private seams::InstanceListener {
   std::map<std::pair<FunctionRef, std::string>, TrafficSplit> splits_;  // by function and alias
   std::map<InstanceId, std::shared_ptr<Instance>> instances_;
   std::map<InvocationId, std::shared_ptr<Invocation>> invocations_;
+  std::vector<std::shared_ptr<Session>> sessions_;
   std::uint64_t lastInvocation_ = 0, lastFunction_ = 0;
 };
 

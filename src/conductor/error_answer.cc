@@ -85,6 +85,13 @@ std::string errorBody(std::string_view requestId, const Error& error) {
                      jsonQuote(wireCode(error)), jsonQuote(error.message));
 }
 
+std::string errorBodyOf2(std::string_view requestId, const Error& error) {
+  std::string body = errorBody(requestId, error);
+  body.pop_back();
+  return body + fmt::format(R"(,"ErrorCode":{},"ErrorMessage":{}}})", jsonQuote(wireCode(error)),
+                            jsonQuote(error.message));
+}
+
 std::string jsonQuote(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {

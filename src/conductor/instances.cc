@@ -256,6 +256,7 @@ void Conductor::instanceGone(std::shared_ptr<Instance> instance, Error error) {
       instance->phase == InstancePhase::Stopping ? instance->stopWord : instance->endWord;
   instance->phase = InstancePhase::Gone;
   instance->connections.invalidate();
+  endSessionsOf(instance->id, {ErrorKind::Unavailable, "the instance ended: " + word, {}});
   if (instance->slice && cardGiver_ != nullptr) cardGiver_->takeBack(instance->name);
   if (instance->keeping.valid()) {
     accounting_.endHook(std::exchange(instance->keeping, {}), momentNow(loop_));

@@ -79,6 +79,12 @@ struct StopInstance {
   std::string detail;  // for people: "for photo-tags: all cards of fc.gpu.tesla.1 are full"
 };
 
+// The instance drains: the sessions in it are to be told and, after a while, ended. Each still owes
+// its SessionClosed.
+struct EndSessions {
+  InstanceId instance;
+};
+
 // Stop / resume the CPU of an idle instance. Not confirmed: a failed Freeze may be ignored, a
 // failed Thaw means the instance is broken (kill it; InstanceGone).
 struct Freeze {
@@ -105,7 +111,7 @@ struct WakeAt {
   Instant time;
 };
 
-using Command = std::variant<Dispatch, Refuse, Abort, StartInstance, StopInstance, Freeze, Thaw,
-                             Park, Wake, WakeAt>;
+using Command = std::variant<Dispatch, Refuse, Abort, StartInstance, StopInstance, EndSessions,
+                             Freeze, Thaw, Park, Wake, WakeAt>;
 
 }  // namespace okibi::planner

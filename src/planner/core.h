@@ -50,6 +50,8 @@ class Planner::Core {
   void on(const InstanceStartFailed& event);
   void on(const InstanceGone& event);
   void on(const InstanceHealthChanged& event);
+  void on(const SessionOpened& event);
+  void on(const SessionClosed& event);
   void on(const InstanceParked& event);
   void on(const InstanceParkFailed& event);
   void on(const InstanceWoken& event);
@@ -156,6 +158,8 @@ class Planner::Core {
   void updateLoad(Instance& instance);
   // Ends the instance as its state allows: withdrawn, stopped, or drained when it is busy.
   void release(Instance& instance, StopReason reason, std::string detail = {});
+  // True: it was frozen.
+  bool thaw(Instance& instance);
   void stop(Instance& instance, StopReason reason, std::string detail);
   void forget(Instance& instance);
   // One that waits for what it was promised is not needed any more.

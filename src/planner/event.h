@@ -108,6 +108,16 @@ struct InstanceHealthChanged {
   Health health = Health::Unhealthy;
 };
 
+// Somebody works inside the instance by a way of his own (a program run in it): it needs no slot,
+// but while it lasts the instance is neither frozen nor parked nor stopped. Ignored, and no
+// SessionClosed expected, unless the instance serves (InstanceView::sessions tells).
+struct SessionOpened {
+  InstanceId instance;
+};
+struct SessionClosed {
+  InstanceId instance;
+};
+
 struct InstanceParked {  // its GPU memory is given back
   InstanceId instance;
 };
@@ -141,10 +151,11 @@ struct RuntimeLost {
 };
 struct RuntimeRestored {};
 
-using Event = std::variant<FunctionAdded, FunctionRetired, MinimumChanged, CapChanged, QuotaChanged,
-                           InvocationArrived, InvocationEnded, InvocationCancelled, InstanceStarted,
-                           InstanceReady, InstanceStartFailed, InstanceGone, InstanceHealthChanged,
-                           InstanceParked, InstanceParkFailed, InstanceWoken, CardAdded, CardLost,
-                           TimerFired, DrainStarted, RuntimeLost, RuntimeRestored>;
+using Event =
+    std::variant<FunctionAdded, FunctionRetired, MinimumChanged, CapChanged, QuotaChanged,
+                 InvocationArrived, InvocationEnded, InvocationCancelled, InstanceStarted,
+                 InstanceReady, InstanceStartFailed, InstanceGone, InstanceHealthChanged,
+                 SessionOpened, SessionClosed, InstanceParked, InstanceParkFailed, InstanceWoken,
+                 CardAdded, CardLost, TimerFired, DrainStarted, RuntimeLost, RuntimeRestored>;
 
 }  // namespace okibi::planner

@@ -197,6 +197,27 @@ void Planner::Core::on(const InstanceHealthChanged& event) {
   settle(*instance->function);
 }
 
+void Planner::Core::on(const SessionOpened& event) {
+  Instance* instance = findInstance(event.instance);
+  if (!instance || !instance->serving()) return;
+  thaw(*instance);
+  ++instance->sessions;
+  updateLoad(*instance);
+}
+
+void Planner::Core::on(const SessionClosed& event) {
+  Instance* instance = findInstance(event.instance);
+  if (!instance || instance->sessions == 0) return;
+  --instance->sessions;
+  if (instance->state == InstanceState::Draining) {
+    if (instance->unused()) stop(*instance, *instance->stopReason, instance->stopDetail);
+  } else {
+    updateLoad(*instance);
+  }
+  settle(*instance->function);
+  releaseIfShuttingDown(*instance);
+}
+
 void Planner::Core::on(const CardAdded& event) {
   markDirty(*ledger_.add(event.card).shelf);
 }
@@ -231,7 +252,8 @@ void Planner::Core::on(const DrainStarted&) {
     const bool coming = instance.starting() || instance.state == InstanceState::Waking;
     const bool unneeded = coming && instance.function->pool->queue.empty();
     const bool parked = instance.state == InstanceState::Parked;
-    if (unneeded || parked || instance.isIdle()) release(instance, StopReason::Drain);
+    const bool resting = instance.serving() && instance.inFlight.empty();
+    if (unneeded || parked || resting) release(instance, StopReason::Drain);
   }
 }
 

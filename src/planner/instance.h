@@ -58,6 +58,7 @@ struct Instance {
   std::string reason;  // why it was started or woken
   bool kept = false;   // one of its function's minimum
   RequestList inFlight;
+  int sessions = 0;  // of SessionOpened, not closed yet
   InstanceTurn turn;
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
@@ -84,7 +85,8 @@ struct Instance {
   bool coming() const { return starting() || state == InstanceState::Waking; }
   // It waits for card memory or quota that it has been promised.
   bool waits() const { return state == InstanceState::Placing || state == InstanceState::Recalled; }
-  bool isIdle() const { return serving() && inFlight.empty(); }
+  bool unused() const { return inFlight.empty() && sessions == 0; }
+  bool isIdle() const { return serving() && unused(); }
 };
 
 }  // namespace okibi::planner

@@ -37,9 +37,9 @@ void checkInstance(const Instance& instance) {
               "instance {}: {} in flight, concurrency {}", id, inFlight, function.concurrency);
   const bool mayServe =
       instance.state == InstanceState::Ready || instance.state == InstanceState::Draining;
-  OKIBI_CHECK(mayServe || inFlight == 0, "instance {} is {} with {} in flight", id,
-              toString(instance.state), inFlight);
-  OKIBI_CHECK(instance.state != InstanceState::Draining || inFlight > 0,
+  OKIBI_CHECK(mayServe || instance.unused(), "instance {} is {} with {} in flight, {} sessions", id,
+              toString(instance.state), inFlight, instance.sessions);
+  OKIBI_CHECK(instance.state != InstanceState::Draining || !instance.unused(),
               "instance {} drains nothing", id);
   OKIBI_CHECK(instance.state != InstanceState::Gone, "instance {} is gone but kept", id);
   OKIBI_CHECK(instance.accountServing.linked == instance.serving(), "instance {}", id);

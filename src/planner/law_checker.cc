@@ -35,6 +35,7 @@ void LawChecker::observe(Instant now, const Event& event, const std::vector<Comm
       broken(2, "instance {} shows {} in flight, has {}", view.id.value(), view.inFlight,
              found->second.inFlight);
     }
+    checkSessions(view);
   }
   checkQueues();
   for (const FunctionView& view : functions) checkLineWait(view, views);
@@ -180,6 +181,33 @@ void LawChecker::hear(const InstanceHealthChanged& event) {
   const bool serving = found != instances_.end() && (found->second.phase == Phase::Ready ||
                                                      found->second.phase == Phase::Frozen);
   if (serving) found->second.health = event.health;
+}
+
+void LawChecker::hear(const SessionOpened& event) {
+  auto found = instances_.find(event.instance);
+  const bool serving =
+      found != instances_.end() && !found->second.draining &&
+      (found->second.phase == Phase::Ready || found->second.phase == Phase::Frozen);
+  if (serving) ++found->second.sessions;
+}
+
+void LawChecker::hear(const SessionClosed& event) {
+  auto found = instances_.find(event.instance);
+  if (found != instances_.end() && found->second.sessions > 0) --found->second.sessions;
+}
+
+void LawChecker::checkSessions(const InstanceView& view) {
+  const Instance& instance = instances_.at(view.id);
+  if (view.sessions != instance.sessions) {
+    broken(2, "instance {} shows {} sessions, has {}", view.id.value(), view.sessions,
+           instance.sessions);
+  }
+  if (instance.sessions > 0 && instance.phase == Phase::Frozen) {
+    broken(3, "instance {} is frozen with {} sessions", view.id.value(), instance.sessions);
+  }
+  if (instance.sessions > 0 && instance.draining && !instance.sessionsEnding) {
+    broken(9, "instance {} drains, but its sessions may stay", view.id.value());
+  }
 }
 
 void LawChecker::hear(const CardAdded& event) {
@@ -372,9 +400,10 @@ void LawChecker::see(const StopInstance& command) {
   if (found == instances_.end() || found->second.phase == Phase::Stopping) {
     return broken(3, "instance {} stopped twice or unknown", command.instance.value());
   }
-  if (found->second.inFlight > 0 || found->second.phase == Phase::Frozen) {
-    broken(3, "instance {} stopped frozen or with {} in flight", command.instance.value(),
-           found->second.inFlight);
+  if (found->second.inFlight > 0 || found->second.sessions > 0 ||
+      found->second.phase == Phase::Frozen) {
+    broken(3, "instance {} stopped frozen or with {} in flight, {} sessions",
+           command.instance.value(), found->second.inFlight, found->second.sessions);
   }
   if (comes(found->second.phase)) --functions_[found->second.function].starting;
   found->second.phase = Phase::Stopping;
@@ -383,7 +412,7 @@ void LawChecker::see(const StopInstance& command) {
 void LawChecker::see(const Park& command) {
   auto found = instances_.find(command.instance);
   if (found == instances_.end() || found->second.phase != Phase::Ready ||
-      found->second.inFlight > 0 || !found->second.slice) {
+      found->second.inFlight > 0 || found->second.sessions > 0 || !found->second.slice) {
     return broken(3, "instance {} parked while in use or off its card", command.instance.value());
   }
   found->second.phase = Phase::Parking;
@@ -420,10 +449,18 @@ void LawChecker::checkHostMemory() {
   }
 }
 
+void LawChecker::see(const EndSessions& command) {
+  auto found = instances_.find(command.instance);
+  if (found == instances_.end() || found->second.sessions == 0 || !found->second.willDrain) {
+    return broken(3, "instance {}: sessions ended without need", command.instance.value());
+  }
+  found->second.sessionsEnding = true;
+}
+
 void LawChecker::see(const Freeze& command) {
   auto found = instances_.find(command.instance);
   if (found == instances_.end() || found->second.phase != Phase::Ready ||
-      found->second.inFlight > 0) {
+      found->second.inFlight > 0 || found->second.sessions > 0) {
     return broken(3, "instance {} frozen while in use", command.instance.value());
   }
   found->second.phase = Phase::Frozen;

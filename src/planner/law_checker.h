@@ -47,8 +47,10 @@ class LawChecker {
     Phase phase = Phase::Starting;
     std::optional<Slice> slice;
     int inFlight = 0;
-    bool draining = false;   // before the step
-    bool willDrain = false;  // after it
+    int sessions = 0;
+    bool sessionsEnding = false;  // EndSessions was seen
+    bool draining = false;        // before the step
+    bool willDrain = false;       // after it
     Health health = Health::Healthy;
     bool recalled = false;  // after it: it waits for a card to wake on
     Instant since;          // it has been starting or waking
@@ -81,6 +83,8 @@ class LawChecker {
   void hear(const InstanceStartFailed& event);
   void hear(const InstanceGone& event);
   void hear(const InstanceHealthChanged& event);
+  void hear(const SessionOpened& event);
+  void hear(const SessionClosed& event);
   void hear(const InstanceParked& event);
   void hear(const InstanceWoken& event);
   void hear(const CardAdded& event);
@@ -93,6 +97,7 @@ class LawChecker {
   void see(const Abort& command);
   void see(const StartInstance& command);
   void see(const StopInstance& command);
+  void see(const EndSessions& command);
   void see(const Freeze& command);
   void see(const Thaw& command);
   void see(const Park& command);
@@ -106,6 +111,7 @@ class LawChecker {
   void checkGrowth(const std::string& account);
   void checkLineWait(const FunctionView& view, const std::vector<InstanceView>& instances);
   void becameReady(Instance& instance);
+  void checkSessions(const InstanceView& view);
   void checkQueues();
   void leaveSlot(Request& request);
   void answer(InvocationId id, Request& request);

@@ -134,7 +134,7 @@ TEST_F(LawCheckerTest, Law3FrozenInUse) {
 TEST_F(LawCheckerTest, Law3StoppedInUse) {
   serveOne();
   feed(TimerFired{}, {stop(1)});
-  expectBroken("law 3: instance 1 stopped frozen or with 1 in flight");
+  expectBroken("law 3: instance 1 stopped frozen or with 1 in flight, 0 sessions");
 }
 
 TEST_F(LawCheckerTest, Law1ParkedInstanceHoldsNoCardButHostMemory) {
@@ -157,6 +157,35 @@ TEST_F(LawCheckerTest, Law3ParkedInUse) {
   serveOne();
   feed(TimerFired{}, {Park{InstanceId(1)}});
   expectBroken("law 3: instance 1 parked while in use or off its card");
+}
+
+TEST_F(LawCheckerTest, Law3FrozenParkedOrStoppedUnderASession) {
+  serveOne();
+  feed(InvocationEnded{InvocationId(1), Outcome::Completed});
+  feed(SessionOpened{InstanceId(1)}, {Freeze{InstanceId(1)}});
+  expectBroken("law 3: instance 1 frozen while in use");
+  feed(TimerFired{}, {Park{InstanceId(1)}});
+  EXPECT_EQ(checker_.violations().back(), "law 3: instance 1 parked while in use or off its card");
+  feed(TimerFired{}, {stop(1)});
+  EXPECT_EQ(checker_.violations().back(),
+            "law 3: instance 1 stopped frozen or with 0 in flight, 1 sessions");
+}
+
+TEST_F(LawCheckerTest, Law3SessionsEndedWithoutNeed) {
+  serveOne();
+  feed(SessionOpened{InstanceId(1)}, {EndSessions{InstanceId(1)}});
+  expectBroken("law 3: instance 1: sessions ended without need");
+}
+
+TEST_F(LawCheckerTest, Law9DrainingButItsSessionMayStay) {
+  serveOne();
+  feed(SessionOpened{InstanceId(1)});
+  InstanceView view;
+  view.id = InstanceId(1);
+  view.state = InstanceState::Draining;
+  view.inFlight = view.sessions = 1;
+  checker_.observe(now_, TimerFired{}, {}, {view});
+  expectBroken("law 9: instance 1 drains, but its sessions may stay");
 }
 
 TEST_F(LawCheckerTest, Law3DispatchedToAParkedInstance) {

@@ -185,7 +185,8 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
     case InstanceState::Ready:
     case InstanceState::Frozen:
       requeueWaiting(instance);
-      if (instance.inFlight.empty()) return stop(instance, reason, std::move(detail));
+      if (instance.unused()) return stop(instance, reason, std::move(detail));
+      if (instance.sessions > 0) emit(EndSessions{instance.id});
       instance.stopReason = reason;
       instance.stopDetail = std::move(detail);
       return move(instance, InstanceState::Draining);
@@ -196,9 +197,16 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
   }
 }
 
+bool Planner::Core::thaw(Instance& instance) {
+  if (instance.state != InstanceState::Frozen) return false;
+  emit(Thaw{instance.id});
+  move(instance, InstanceState::Ready);
+  return true;
+}
+
 void Planner::Core::stop(Instance& instance, StopReason reason, std::string detail) {
-  OKIBI_CHECK(instance.inFlight.empty(), "instance {}: {} in flight", instance.id.value(),
-              instance.inFlight.size());
+  OKIBI_CHECK(instance.unused(), "instance {}: {} in flight, {} sessions", instance.id.value(),
+              instance.inFlight.size(), instance.sessions);
   const bool ready = instance.serving() || instance.state == InstanceState::Draining;
   const bool usable = ready && reason != StopReason::CardLost && reason != StopReason::Broken;
   if (instance.state == InstanceState::Frozen) emit(Thaw{instance.id});
@@ -281,7 +289,9 @@ void Planner::Core::onIdleTimer(Instance& instance) {
 }
 
 void Planner::Core::releaseIfShuttingDown(Instance& instance) {
-  if (draining_ && instance.isIdle()) release(instance, StopReason::Drain);
+  if (draining_ && instance.serving() && instance.inFlight.empty()) {
+    release(instance, StopReason::Drain);
+  }
 }
 
 }  // namespace okibi::planner

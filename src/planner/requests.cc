@@ -29,11 +29,7 @@ void Planner::Core::unqueue(Request& request) {
 void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth) {
   OKIBI_CHECK(!request.instance && instance.serving(), "request {} to instance {} ({})",
               request.id.value(), instance.id.value(), toString(instance.state));
-  if (instance.state == InstanceState::Frozen) {
-    emit(Thaw{instance.id});
-    move(instance, InstanceState::Ready);
-    warmth = Warmth::Thawed;
-  }
+  if (thaw(instance)) warmth = Warmth::Thawed;
   request.warmth = warmth;
   if (request.link.linked) {
     const bool waitedForIt = warmth == Warmth::Cold || warmth == Warmth::Woken;
@@ -124,7 +120,7 @@ void Planner::Core::endDispatched(Request& request, SlotState slot) {
   const bool abandoned =
       slot == SlotState::Suspect && function.afterAbandon == AfterAbandon::ReplaceInstance;
   if (instance.state == InstanceState::Draining) {
-    if (instance.inFlight.empty()) stop(instance, *instance.stopReason, instance.stopDetail);
+    if (instance.unused()) stop(instance, *instance.stopReason, instance.stopDetail);
   } else if (slot == SlotState::Broken) {
     release(instance, StopReason::Broken);
   } else if (abandoned) {

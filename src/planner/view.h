@@ -21,6 +21,7 @@ struct InstanceView {
   Instant since;               // of the state
   bool kept = false;           // one of its function's minimum
   int inFlight = 0;            // requests it works on
+  int sessions = 0;            // open ones (SessionOpened)
   int waitingTurn = 0;         // requests that hold a slot and wait for the card's turn
   std::optional<Slice> slice;  // Placing, Recalled: claimed, not yet held
   std::optional<Instant> idleSince;

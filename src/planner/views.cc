@@ -15,6 +15,7 @@ InstanceView viewOf(const Instance& instance) {
       .since = instance.since,
       .kept = instance.kept,
       .inFlight = static_cast<int>(instance.inFlight.size() - instance.turn.waiting.size()),
+      .sessions = instance.sessions,
       .waitingTurn = static_cast<int>(instance.turn.waiting.size()),
       .slice = std::nullopt,
       .idleSince = std::nullopt};

@@ -10,24 +10,17 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/pipes.h"
+
 namespace okibi::runtime {
 namespace {
-
-struct Pipe {
-  net::UniqueFd readEnd, writeEnd;
-};
-
-Result<Pipe> makePipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return failErrno("pipe", errno, ErrorKind::Unavailable);
-  return Pipe{net::UniqueFd(ends[0]), net::UniqueFd(ends[1])};
-}
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> all;
@@ -36,22 +29,32 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return all;
 }
 
+// What the child is given; of a terminal, all three are its slave.
+struct Given {
+  int in, out, err, status;
+  bool terminal;
+};
+
 // Between fork and exec only what is safe in a child of a process with threads.
-[[noreturn]] void become(char* const* argv, char* const* envp, const char* directory, int out,
-                         int err, int status) {
-  setpgid(0, 0);
+[[noreturn]] void become(char* const* argv, char* const* envp, const char* directory,
+                         const Given& given) {
+  if (given.terminal) {
+    setsid();
+    ioctl(given.in, TIOCSCTTY, 0);
+  } else {
+    setpgid(0, 0);
+  }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
-  const int null = open("/dev/null", O_RDONLY);
-  dup2(null, STDIN_FILENO);
-  dup2(out, STDOUT_FILENO);
-  dup2(err, STDERR_FILENO);
+  dup2(given.in, STDIN_FILENO);
+  dup2(given.out, STDOUT_FILENO);
+  dup2(given.err, STDERR_FILENO);
   if (chdir(directory) == 0) execvpe(argv[0], argv, envp);
   const int error = errno;
-  [[maybe_unused]] const ssize_t written = write(status, &error, sizeof error);
+  [[maybe_unused]] const ssize_t written = write(given.status, &error, sizeof error);
   _exit(127);
 }
 
@@ -64,20 +67,62 @@ int execError(int status) {
   return got == sizeof error ? error : 0;
 }
 
+// Both ends of what a child's streams are.
+struct Streams {
+  Pipe in, out, err;
+};
+
+Result<Streams> makeStreams(const ChildProgram& program) {
+  Streams streams;
+  std::vector<Pipe*> pipes{&streams.out, &streams.err};
+  if (program.input == ChildInput::Pipe) pipes.push_back(&streams.in);
+  for (Pipe* pipe : pipes) {
+    Result<Pipe> made = makePipe();
+    if (!made) return fail(std::move(made.error()));
+    *pipe = std::move(*made);
+  }
+  if (program.input == ChildInput::Nothing) {
+    streams.in.readEnd.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  return streams;
+}
+
+// The terminal's master to write to and to read from; the slave is what the child reads.
+Result<Streams> makeTerminal(const seams::TerminalSize& size) {
+  net::UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!master || unlockpt(master.get()) != 0) {
+    return failErrno("terminal", errno, ErrorKind::Unavailable);
+  }
+  Streams streams;
+  streams.in.readEnd.reset(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!streams.in.readEnd) return failErrno("terminal", errno, ErrorKind::Unavailable);
+  setTerminalSize(master.get(), size);
+  streams.in.writeEnd.reset(fcntl(master.get(), F_DUPFD_CLOEXEC, 3));
+  streams.out.readEnd = std::move(master);
+  return streams;
+}
+
+Given givenOf(const ChildProgram& program, const Streams& streams, int status) {
+  const int in = streams.in.readEnd.get();
+  if (program.input == ChildInput::Terminal) return {in, in, in, status, true};
+  return {in, streams.out.writeEnd.get(), streams.err.writeEnd.get(), status, false};
+}
+
 }  // namespace
 
 Result<Child> startChild(const ChildProgram& program) {
-  auto out = makePipe(), err = makePipe(), status = makePipe();
-  for (const auto* pipe : {&out, &err, &status}) {
-    if (!*pipe) return fail(pipe->error());
-  }
+  auto status = makePipe();
+  if (!status) return fail(std::move(status.error()));
+  const bool terminal = program.input == ChildInput::Terminal;
+  auto streams = terminal ? makeTerminal(program.terminal) : makeStreams(program);
+  if (!streams) return fail(std::move(streams.error()));
   const std::vector<char*> argv = pointers(program.arguments), envp = pointers(program.environment);
+  const Given given = givenOf(program, *streams, status->writeEnd.get());
   const pid_t pid = fork();
   if (pid < 0) return failErrno("fork", errno, ErrorKind::Unavailable);
-  if (pid == 0)
-    become(argv.data(), envp.data(), program.directory.c_str(), out->writeEnd.get(),
-           err->writeEnd.get(), status->writeEnd.get());
-  setpgid(pid, pid);
+  if (pid == 0) become(argv.data(), envp.data(), program.directory.c_str(), given);
+  // The leader of a session leads a group already, and must not before.
+  if (!terminal) setpgid(pid, pid);
   status->writeEnd.reset();
   if (const int error = execError(status->readEnd.get())) {
     waitpid(pid, nullptr, 0);
@@ -87,13 +132,21 @@ Result<Child> startChild(const ChildProgram& program) {
   Child child;
   child.pid = pid;
   child.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  child.out = std::move(out->readEnd);
-  child.err = std::move(err->readEnd);
+  child.in = std::move(streams->in.writeEnd);
+  child.out = std::move(streams->out.readEnd);
+  child.err = std::move(streams->err.readEnd);
   if (child.pidfd) return child;
   const int error = errno;
   kill(-pid, SIGKILL);
   waitpid(pid, nullptr, 0);
   return failErrno("pidfd_open", error, ErrorKind::Unavailable);
+}
+
+void setTerminalSize(int terminal, const seams::TerminalSize& size) {
+  winsize window{};
+  window.ws_col = static_cast<unsigned short>(size.columns);
+  window.ws_row = static_cast<unsigned short>(size.rows);
+  (void)ioctl(terminal, TIOCSWINSZ, &window);
 }
 
 std::string inLayers(const std::vector<std::filesystem::path>& layers, const std::string& path) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "runtime/native_instance.h"
+#include "runtime/pipes.h"
 
 namespace okibi::runtime {
 
@@ -24,15 +25,6 @@ constexpr std::size_t kPipe = 64 * 1024;  // what a pipe holds (pipe(7))
 constexpr std::size_t kStatusMax = 64 * 1024;
 constexpr Duration kOutputDrain = std::chrono::seconds(2);
 constexpr int kFreezeAttempts = 2'000;
-
-struct Pipe {
-  net::UniqueFd readEnd, writeEnd;
-};
-Result<Pipe> makePipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return failErrno("pipe", errno, ErrorKind::Unavailable);
-  return Pipe{net::UniqueFd(ends[0]), net::UniqueFd(ends[1])};
-}
 
 struct Pipes {
   Pipe status, out, err;
@@ -196,11 +188,11 @@ net::Task<Result<void>> NativeRuntime::awaitLaunch(Shared instance, net::UniqueF
   co_return fail(ErrorKind::Unavailable, "launch: killed before the program ran");
 }
 
-net::Task<LaunchStatus> NativeRuntime::readStatus(net::UniqueFd status) {
+net::Task<LaunchStatus> NativeRuntime::readStatus(net::UniqueFd status, Instant deadline) {
   net::FdWatcher watcher(loop_, std::move(status));
   std::string bytes;
   while (bytes.size() < kStatusMax) {
-    if (Result<void> ready = co_await watcher.readable(); !ready) break;
+    if (Result<void> ready = co_await watcher.readable(deadline); !ready) break;
     std::array<char, 1024> piece;
     ssize_t size = read(watcher.fd(), piece.data(), piece.size());
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;

@@ -38,6 +38,8 @@ class NativeRuntime final : public seams::InstanceRuntime {
   Result<void> thaw(InstanceId id) override;
   net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                  Duration timeout) override;
+  net::Task<Result<std::unique_ptr<seams::ProgramSession>>> run(InstanceId id,
+                                                                seams::Program program) override;
   Result<seams::ResourceUse> resourceUse(InstanceId id) override;
   void readOutputNow(InstanceId id) override;
   Result<int> pidOf(InstanceId id) override;
@@ -48,6 +50,7 @@ class NativeRuntime final : public seams::InstanceRuntime {
  private:
   struct Instance;
   struct Outgoing;
+  class Session;
   enum class Frozen { No, Yes };
   using Shared = std::shared_ptr<Instance>;
   using Fds = std::vector<net::UniqueFd>;
@@ -58,11 +61,12 @@ class NativeRuntime final : public seams::InstanceRuntime {
   net::Task<void> flush();
 
   net::Task<Result<void>> awaitLaunch(Shared instance, net::UniqueFd status);
-  net::Task<LaunchStatus> readStatus(net::UniqueFd status);
+  net::Task<LaunchStatus> readStatus(net::UniqueFd status, Instant deadline = Instant::max());
   net::Task<void> readOutput(Shared instance, seams::OutputStream stream, net::UniqueFd pipe,
                              std::shared_ptr<net::Event> ended);
   net::Task<Result<int>> awaitExecution(Shared instance, std::uint64_t execution,
                                         net::UniqueFd status, Instant deadline);
+  net::Task<Result<net::UniqueFd>> receiveTerminal(net::UniqueFd console);
   net::Task<void> awaitGone(Shared instance);
   Result<void> setFrozen(InstanceId id, Frozen wanted);
 

@@ -24,6 +24,35 @@ struct ProcessRuntime::Instance {
   net::UniqueFd out, err;  // the same pipes that readOutput() waits on, for readOutputNow()
   std::vector<std::shared_ptr<net::Event>> outputEnds;
   std::vector<std::shared_ptr<net::Event>> goneWaiters;
+  std::vector<std::weak_ptr<Program>> programs;  // of sessions
+};
+
+struct ProcessRuntime::Program {
+  explicit Program(net::Loop& loop) : ended(loop) {}
+  void end() const {
+    if (!ended.isSet()) kill(-pid, SIGKILL);
+  }
+
+  pid_t pid = 0;
+  net::OneShot<int> ended;  // exit code, 128 + signal
+};
+
+// Its group goes with it; what has left the group stays, as everything does here that nobody holds.
+class ProcessRuntime::Session final : public seams::ProgramSession {
+ public:
+  explicit Session(std::shared_ptr<Program> program) : program_(std::move(program)) {}
+  ~Session() override { program_->end(); }
+
+  void resize(seams::TerminalSize size) override { setTerminalSize(terminal.get(), size); }
+  net::Task<Result<int>> ended() override {
+    const auto program = program_;  // this may be destroyed meanwhile
+    co_return co_await program->ended.wait();
+  }
+
+  net::UniqueFd terminal;  // its master, if it has one
+
+ private:
+  std::shared_ptr<Program> program_;
 };
 
 namespace {
@@ -65,6 +94,9 @@ seams::InstanceExit exitOf(InstanceId id, const siginfo_t& ended) {
 ProcessRuntime::~ProcessRuntime() {
   *alive_ = false;
   for (const auto& [id, instance] : instances_) {
+    for (const auto& program : instance->programs) {
+      if (const auto running = program.lock()) running->end();
+    }
     kill(-instance->pid, SIGKILL);
     waitpid(instance->pid, nullptr, 0);
   }
@@ -122,6 +154,9 @@ net::Task<void> ProcessRuntime::awaitEnd(Shared instance, net::UniqueFd pidfd) {
   net::FdWatcher watcher(loop_, std::move(pidfd));
   (void)co_await watcher.readable();
   kill(-instance->pid, SIGKILL);
+  for (const auto& program : instance->programs) {
+    if (const auto running = program.lock()) running->end();
+  }
   siginfo_t ended{};
   waitid(P_PID, static_cast<id_t>(instance->pid), &ended, WEXITED);
   const Instant drained = loop_.now() + kOutputDrain;
@@ -198,6 +233,39 @@ net::Task<Result<int>> ProcessRuntime::execute(InstanceId id, std::vector<std::s
   if (!done)
     co_return fail(ErrorKind::TimedOut, "execute: the command did not end in time and was killed");
   co_return ended.si_code == CLD_EXITED ? ended.si_status : 128 + ended.si_status;
+}
+
+net::Task<Result<std::unique_ptr<seams::ProgramSession>>> ProcessRuntime::run(
+    InstanceId id, seams::Program program) {
+  const Shared instance = find(id);
+  if (!instance) co_return fail(goneError());
+  if (program.command.empty()) co_return fail(ErrorKind::Invalid, "command: is empty");
+  ChildProgram wanted = programOf(instance->spec, program.command, instance->port);
+  wanted.input = program.terminal ? ChildInput::Terminal : ChildInput::Pipe;
+  wanted.terminal = program.terminal.value_or(seams::TerminalSize{});
+  auto child = startChild(wanted);
+  if (!child) co_return fail(ErrorKind::Invalid, child.error().message);
+  auto running = std::make_shared<Program>(loop_);
+  running->pid = child->pid;
+  std::erase_if(instance->programs, [](const auto& one) { return one.expired(); });
+  instance->programs.push_back(running);
+  auto session = std::make_unique<Session>(running);
+  session->in = std::move(child->in);
+  session->out = std::move(child->out);
+  session->err = std::move(child->err);
+  if (program.terminal) session->terminal.reset(fcntl(session->in.get(), F_DUPFD_CLOEXEC, 3));
+  loop_.spawn(awaitProgram(std::move(running), std::move(child->pidfd)));
+  co_return std::unique_ptr<seams::ProgramSession>(std::move(session));
+}
+
+net::Task<void> ProcessRuntime::awaitProgram(std::shared_ptr<Program> running,
+                                             net::UniqueFd pidfd) {
+  net::FdWatcher watcher(loop_, std::move(pidfd));
+  (void)co_await watcher.readable();
+  kill(-running->pid, SIGKILL);  // what it left of its group
+  siginfo_t ended{};
+  waitid(P_PID, static_cast<id_t>(running->pid), &ended, WEXITED);
+  running->ended.set(ended.si_code == CLD_EXITED ? ended.si_status : 128 + ended.si_status);
 }
 
 Result<seams::ResourceUse> ProcessRuntime::resourceUse(InstanceId id) {

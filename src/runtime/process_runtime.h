@@ -37,18 +37,23 @@ class ProcessRuntime final : public seams::InstanceRuntime {
   Result<void> thaw(InstanceId id) override;
   net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                  Duration timeout) override;
+  net::Task<Result<std::unique_ptr<seams::ProgramSession>>> run(InstanceId id,
+                                                                seams::Program program) override;
   Result<seams::ResourceUse> resourceUse(InstanceId id) override;
   void readOutputNow(InstanceId id) override;
   Result<int> pidOf(InstanceId id) override;
 
  private:
   struct Instance;
+  struct Program;  // of a session
+  class Session;
   using Shared = std::shared_ptr<Instance>;
 
   Shared find(InstanceId id) const;
   net::Task<void> readOutput(Shared instance, seams::OutputStream stream, net::UniqueFd pipe,
                              std::shared_ptr<net::Event> ended);
   net::Task<void> awaitEnd(Shared instance, net::UniqueFd pidfd);
+  net::Task<void> awaitProgram(std::shared_ptr<Program> running, net::UniqueFd pidfd);
   net::Task<bool> awaitGone(Shared instance, Instant deadline);
   Result<void> signalGroup(InstanceId id, int signal);
 

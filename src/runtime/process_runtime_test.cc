@@ -171,6 +171,67 @@ TEST_F(ProcessRuntimeTest, ExecutesBesideTheProgramAndGivesUpInTime) {
   EXPECT_NE(out_.find("hook\n"), std::string::npos);
 }
 
+net::Task<std::string> readAll(net::Loop& loop, net::UniqueFd fd) {
+  net::FdWatcher watcher(loop, std::move(fd));
+  std::string all;
+  for (;;) {
+    const Result<void> ready = co_await watcher.readable();
+    char piece[4096];
+    const ssize_t n = ready ? read(watcher.fd(), piece, sizeof piece) : -1;
+    if (n < 0 && errno == EAGAIN) continue;
+    if (n <= 0) co_return all;  // a terminal that nobody has open any more says EIO
+    all.append(piece, static_cast<std::size_t>(n));
+  }
+}
+
+TEST_F(ProcessRuntimeTest, RunsProgramsForSomebodyWhoTalksWithThem) {
+  script("app/run", "exec sleep 1000");
+  script("app/talk", "read line; echo \"$WORD $line\"; echo trouble >&2; exit 3");
+  script("app/terminal", "stty size; read line; stty size; exit 4");
+  run([](ProcessRuntimeTest& t) -> net::Task<void> {
+    const seams::InstanceSpec wanted = t.spec({"/app/run"});
+    const Result<void> started = co_await t.runtime_->start(wanted);
+    EXPECT_TRUE(started);
+    auto talk = co_await t.runtime_->run(t.id_, {{"/app/talk"}, std::nullopt});
+    EXPECT_EQ(write((*talk)->in.get(), "world\n", 6), 6);
+    const std::string said = co_await readAll(t.loop_, std::move((*talk)->out));
+    EXPECT_EQ(said, "hello world\n");
+    const Result<int> code = co_await (*talk)->ended();
+    EXPECT_EQ(code.value_or(-1), 3);
+
+    auto terminal =
+        co_await t.runtime_->run(t.id_, {{"/app/terminal"}, seams::TerminalSize{90, 30}});
+    (*terminal)->resize({100, 40});
+    EXPECT_EQ(write((*terminal)->in.get(), "\n", 1), 1);
+    const std::string shown = co_await readAll(t.loop_, std::move((*terminal)->out));
+    EXPECT_NE(shown.find("40 100"), std::string::npos) << shown;
+    const Result<int> end = co_await (*terminal)->ended();
+    EXPECT_EQ(end.value_or(-1), 4);
+
+    auto missing = co_await t.runtime_->run(t.id_, {{"/app/missing"}, std::nullopt});
+    EXPECT_NE(missing.error().message.find("exec: '/app/missing'"), std::string::npos);
+    co_await t.runtime_->stop(t.id_, Duration{});
+  }(*this));
+}
+
+TEST_F(ProcessRuntimeTest, ProgramsEndWithTheirSessionAndWithTheInstance) {
+  script("app/run", "exec sleep 1000");
+  run([](ProcessRuntimeTest& t) -> net::Task<void> {
+    const seams::InstanceSpec wanted = t.spec({"/app/run"});
+    const Result<void> started = co_await t.runtime_->start(wanted);
+    EXPECT_TRUE(started);
+    auto dropped = co_await t.runtime_->run(t.id_, {{"sleep", "1000"}, std::nullopt});
+    net::UniqueFd out = std::move((*dropped)->out);
+    dropped->reset();
+    const std::string rest = co_await readAll(t.loop_, std::move(out));
+    EXPECT_EQ(rest, "");
+    auto kept = co_await t.runtime_->run(t.id_, {{"sleep", "1000"}, std::nullopt});
+    co_await t.runtime_->stop(t.id_, Duration{});
+    const Result<int> end = co_await (*kept)->ended();
+    EXPECT_EQ(end.value_or(-1), 128 + SIGKILL);
+  }(*this));
+}
+
 TEST(ChildProgram, LooksInTheTopmostLayerThenOnTheHost) {
   const std::filesystem::path low =
       std::filesystem::temp_directory_path() / ("okibi-layers-" + std::to_string(getpid()));

@@ -114,10 +114,24 @@ Result<void> validate(const StartRequest& m) {
   return validate(m.devices);
 }
 
-Result<void> validate(const ExecuteRequest& m) {
-  if (m.command.empty()) return fail(ErrorKind::Invalid, "command: is empty");
-  if (hasNul(m.command)) return fail(ErrorKind::Invalid, "command: has a NUL byte inside");
+Result<void> validateCommand(const std::vector<std::string>& command) {
+  if (command.empty()) return fail(ErrorKind::Invalid, "command: is empty");
+  if (hasNul(command)) return fail(ErrorKind::Invalid, "command: has a NUL byte inside");
   return {};
+}
+
+Result<void> validate(const ExecuteRequest& m) {
+  return validateCommand(m.command);
+}
+
+Result<void> validate(const SessionRequest& m) {
+  const auto fits = [](std::uint32_t size) { return size >= 1 && size <= kTerminalMost; };
+  if (m.terminal && (!fits(m.columns) || !fits(m.rows))) {
+    return fail(ErrorKind::Invalid,
+                "terminal: columns and rows must be 1 to " + std::to_string(kTerminalMost) +
+                    ", they are " + std::to_string(m.columns) + " and " + std::to_string(m.rows));
+  }
+  return validateCommand(m.command);
 }
 
 template <typename T>

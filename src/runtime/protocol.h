@@ -88,12 +88,25 @@ struct ExecuteRequest {
   std::vector<std::string> command;
   bool operator==(const ExecuteRequest&) const = default;
 };
-// Kills the process group of an execution.
+// A program for somebody who talks with it. Descriptors: the write end of status; then, for a
+// terminal, a socket on which its master is sent with one byte; else the program's stdin, stdout
+// and stderr. It ends as an execution does; what it has started ends with it.
+inline constexpr std::uint32_t kTerminalMost = 10'000;  // columns, rows
+struct SessionRequest {
+  std::uint64_t id = 0, execution = 0;
+  std::vector<std::string> command;
+  bool terminal = false;
+  std::uint32_t columns = 0, rows = 0;  // of a terminal
+  bool operator==(const SessionRequest&) const = default;
+};
+inline constexpr std::size_t kTerminalFds = 2, kStreamFds = 4;
+// Kills the process group of an execution; of a session, everything it has started.
 struct KillRequest {
   std::uint64_t id = 0, execution = 0;
   bool operator==(const KillRequest&) const = default;
 };
-using Request = std::variant<StartRequest, StopRequest, SocketRequest, ExecuteRequest, KillRequest>;
+using Request = std::variant<StartRequest, StopRequest, SocketRequest, ExecuteRequest, KillRequest,
+                             SessionRequest>;
 
 // ---- launcher to daemon
 

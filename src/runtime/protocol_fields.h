@@ -44,6 +44,10 @@ void fields(V& v, ExecuteRequest& m) {
   v(m.id, m.execution, m.command);
 }
 template <typename V>
+void fields(V& v, SessionRequest& m) {
+  v(m.id, m.execution, m.command, m.terminal, m.columns, m.rows);
+}
+template <typename V>
 void fields(V& v, KillRequest& m) {
   v(m.id, m.execution);
 }

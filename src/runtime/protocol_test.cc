@@ -32,8 +32,13 @@ StartRequest sample() {
 }
 
 TEST(Protocol, RequestsSurviveTheWire) {
-  const Request requests[] = {sample(), StopRequest{7, 1500}, SocketRequest{7},
-                              ExecuteRequest{7, 2, {"/bin/load", "x"}}, KillRequest{7, 2}};
+  const Request requests[] = {sample(),
+                              StopRequest{7, 1500},
+                              SocketRequest{7},
+                              ExecuteRequest{7, 2, {"/bin/load", "x"}},
+                              KillRequest{7, 2},
+                              SessionRequest{7, 3, {"sh"}, true, 132, 43},
+                              SessionRequest{7, 4, {"cat", ""}, false, 0, 0}};
   for (const Request& request : requests) {
     Result<Request> decoded = decodeRequest(encode(request));
     ASSERT_TRUE(decoded) << decoded.error().message;
@@ -62,6 +67,22 @@ TEST(Protocol, EveryTruncationAndEveryTrailingByteIsRefused) {
     EXPECT_FALSE(decodeRequest(std::string_view(bytes).substr(0, size))) << size;
   }
   EXPECT_FALSE(decodeRequest(bytes + '\0'));
+}
+
+TEST(Protocol, SessionsAreChecked) {
+  const auto refused = [](const SessionRequest& request) {
+    Result<Request> decoded = decodeRequest(encode(Request(request)));
+    return decoded ? std::string("taken") : decoded.error().message;
+  };
+  EXPECT_EQ(refused({1, 1, {}, false, 0, 0}), "command: is empty");
+  EXPECT_EQ(refused({1, 1, {std::string("a\0b", 3)}, false, 0, 0}),
+            "command: has a NUL byte inside");
+  for (const auto& [columns, rows] : {std::pair{0, 24}, {80, 0}, {10'001, 24}, {80, 10'001}}) {
+    const SessionRequest request{
+        1, 1, {"sh"}, true, static_cast<std::uint32_t>(columns), static_cast<std::uint32_t>(rows)};
+    EXPECT_NE(refused(request).find("terminal: columns and rows must be 1 to 10000"),
+              std::string::npos);
+  }
 }
 
 TEST(Protocol, HostileCountsNeitherAllocateNorOverrun) {

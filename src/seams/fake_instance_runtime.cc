@@ -111,6 +111,7 @@ void FakeInstanceRuntime::end(InstanceId id, InstanceExit how) {
   const auto gone = instances_.extract(id);
   if (gone.empty()) return;
   gone.mapped()->server_->breakAll();
+  for (const auto& program : gone.mapped()->programs) program->end(137);
   how.id = id;
   if (listener_ != nullptr) listener_->onExit(how);
 }
@@ -250,6 +251,55 @@ net::Task<Result<int>> FakeInstanceRuntime::execute(InstanceId id, std::vector<s
     co_return fail(ErrorKind::TimedOut, "the command did not end in time");
   }
   co_return instance->script.executed;
+}
+
+namespace {
+
+class FakeSession final : public ProgramSession {
+ public:
+  explicit FakeSession(std::shared_ptr<FakeProgram> program) : program_(std::move(program)) {}
+  ~FakeSession() override {
+    program_->killed = !program_->ended.isSet();
+    program_->end(137);
+  }
+  void resize(TerminalSize size) override { program_->sizes.push_back(size); }
+  net::Task<Result<int>> ended() override {
+    const auto program = program_;
+    co_return co_await program->ended.wait();
+  }
+
+ private:
+  std::shared_ptr<FakeProgram> program_;
+};
+
+void join(net::UniqueFd& one, net::UniqueFd& other) {
+  int pair[2];
+  OKIBI_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+  one.reset(pair[0]);
+  other.reset(pair[1]);
+}
+
+}  // namespace
+
+net::Task<Result<std::unique_ptr<ProgramSession>>> FakeInstanceRuntime::run(InstanceId id,
+                                                                            Program program) {
+  const auto found = instances_.find(id);
+  if (found == instances_.end()) co_return notThere(id);
+  OKIBI_CHECK(!found->second->frozen, "a program is run in a frozen instance");
+  if (found->second->script.runError) co_return fail(*found->second->script.runError);
+  auto running = std::make_shared<FakeProgram>(loop_);
+  running->program = std::move(program);
+  found->second->programs.push_back(running);
+  auto session = std::make_unique<FakeSession>(running);
+  join(session->in, running->in);
+  if (running->program.terminal) {
+    session->out.reset(::fcntl(session->in.get(), F_DUPFD_CLOEXEC, 3));
+    running->out.reset(::fcntl(running->in.get(), F_DUPFD_CLOEXEC, 3));
+  } else {
+    join(session->out, running->out);
+    join(session->err, running->err);
+  }
+  co_return std::unique_ptr<ProgramSession>(std::move(session));
 }
 
 Result<ResourceUse> FakeInstanceRuntime::resourceUse(InstanceId id) {

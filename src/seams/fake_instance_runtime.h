@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "net/event.h"
 #include "net/exchange.h"
 #include "net/loop.h"
 #include "seams/instance_runtime.h"
@@ -22,6 +23,22 @@
 namespace okibi::seams {
 
 class FakeInstance;
+
+// A program of a session, seen from inside: its ends of the streams, blocking, to be used as the
+// test likes. With a terminal `in` and `out` are one end of a socket pair.
+struct FakeProgram {
+  explicit FakeProgram(net::Loop& loop) : ended(loop) {}
+  void end(int code) {
+    if (!ended.isSet()) ended.set(code);
+    in.reset(), out.reset(), err.reset();
+  }
+
+  Program program;
+  net::UniqueFd in, out, err;
+  std::vector<TerminalSize> sizes;  // as resize() gave them
+  bool killed = false;
+  net::OneShot<int> ended;
+};
 
 // Answers one request; also /initialize, /pre-stop and health checks come here.
 using FakeApp = std::function<net::Task<void>(net::Exchange&, FakeInstance&)>;
@@ -39,7 +56,8 @@ struct FakeScript {
   int executed = 0;                              // its exit code
   double cpus = 0;                               // how many it keeps busy, from exec on
   std::optional<Error> freezeError, thawError;
-  FakeApp app;  // empty: 200 "ok"
+  FakeApp app;                    // empty: 200 "ok"
+  std::optional<Error> runError;  // then run() fails with it
 };
 
 class FakeInstance {
@@ -50,8 +68,9 @@ class FakeInstance {
   Instant began{};  // exec
   bool frozen = false;
   int inFlight = 0;
-  std::vector<std::string> requests;               // "POST /invoke", in order of arrival
-  std::vector<std::vector<std::string>> commands;  // given to execute()
+  std::vector<std::string> requests;                   // "POST /invoke", in order of arrival
+  std::vector<std::vector<std::string>> commands;      // given to execute()
+  std::vector<std::shared_ptr<FakeProgram>> programs;  // given to run()
 
   // For a FakeApp that never answers: returns when the caller or the instance is gone.
   net::Task<void> hang(net::Exchange& exchange);
@@ -93,6 +112,7 @@ class FakeInstanceRuntime : public InstanceRuntime {
   Result<void> thaw(InstanceId id) override;
   net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                  Duration timeout) override;
+  net::Task<Result<std::unique_ptr<ProgramSession>>> run(InstanceId id, Program program) override;
   Result<ResourceUse> resourceUse(InstanceId id) override;
   void readOutputNow(InstanceId) override {}  // nothing is on its way here
   Result<int> pidOf(InstanceId id) override;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,32 @@ class InstanceListener {
   virtual void onRuntimeRestored() = 0;
 };
 
+// A program to be run inside an instance for somebody who talks with it.
+struct TerminalSize {
+  static constexpr int kMost = 10'000;
+  int columns = 80, rows = 24;
+  bool operator==(const TerminalSize&) const = default;
+};
+struct Program {
+  std::vector<std::string> command;
+  std::optional<TerminalSize> terminal;  // nullopt: pipes
+};
+
+// That program. Destroying this kills it and whatever it has started.
+class ProgramSession {
+ public:
+  virtual ~ProgramSession() = default;
+
+  // Our ends, to be taken: what is written to `in` it reads, and closing that is its end of input.
+  // With a terminal `in` and `out` are both its master, and `err` is empty; reading fails with EIO
+  // once nobody has the terminal open.
+  net::UniqueFd in, out, err;
+
+  virtual void resize(TerminalSize size) = 0;  // of a terminal
+  // Its exit code, 128 + signal when it was killed. NotFound: the instance is gone. Awaited once.
+  virtual net::Task<Result<int>> ended() = 0;
+};
+
 struct ResourceUse {
   Bytes memory;  // now
   Bytes memoryPeak;
@@ -96,6 +123,11 @@ class InstanceRuntime {
   // code (128 + signal when killed). TimedOut kills it.
   virtual net::Task<Result<int>> execute(InstanceId id, std::vector<std::string> command,
                                          Duration timeout) = 0;
+
+  // Runs a program inside the running instance, as execute() does, and returns when its exec has
+  // succeeded. It ends with the instance at the latest. Errors name the step.
+  virtual net::Task<Result<std::unique_ptr<ProgramSession>>> run(InstanceId id,
+                                                                 Program program) = 0;
 
   virtual Result<ResourceUse> resourceUse(InstanceId id) = 0;
 

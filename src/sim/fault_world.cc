@@ -16,7 +16,7 @@ using namespace planner;
 struct Options {
   int cards, functions, accounts, arrivals;
   double startFailure, crash, ailing, cancel, broken, timeout, cardLoss, runtimeLoss, replace,
-      retire, parkFailure, wakeFailure, keep, cap, keptOnly;
+      retire, parkFailure, wakeFailure, keep, cap, keptOnly, session;
   Duration arrivalGap, serviceMax, startMax, stopMax, deadlineMax;
   PlannerConfig config;
 };
@@ -49,6 +49,7 @@ Options draw(Random& random) {
   o.keep = faultChance(random, 0.3);
   o.cap = faultChance(random, 0.2);
   o.keptOnly = faultChance(random, 0.5);
+  o.session = faultChance(random, 0.5);
   o.parkFailure = faultChance(random, 0.3);
   o.wakeFailure = faultChance(random, 0.3);
   o.arrivalGap = between(random, 1ms, random.chance(0.4) ? 20s : 2s);
@@ -196,11 +197,25 @@ class World {
       step(InstanceHealthChanged{ready_[index],
                                  random_.chance(0.6) ? Health::Unhealthy : Health::Healthy});
     }
+    if (random_.chance(options_.session) && !ready_.empty()) openSession();
     if (random_.chance(options_.crash) && !ready_.empty()) {
       const auto index = static_cast<std::size_t>(
           random_.between(0, static_cast<std::int64_t>(ready_.size()) - 1));
       step(InstanceGone{ready_[index], {ErrorKind::Internal, "crashed", {}}});
     }
+  }
+
+  void openSession() {
+    const auto index =
+        static_cast<std::size_t>(random_.between(0, static_cast<std::int64_t>(ready_.size()) - 1));
+    const InstanceId id = ready_[index];
+    const auto sessions = [&] {
+      const auto view = planner_.instance(id);
+      return view ? view->sessions : 0;
+    };
+    const int before = sessions();
+    step(SessionOpened{id});
+    if (sessions() > before) schedule(between(random_, 0s, 60s), SessionClosed{id});
   }
 
   void step(Event event) {
@@ -283,6 +298,7 @@ class World {
       schedule(after, InstanceWoken{command.instance});
     }
   }
+  void obey(const EndSessions&) {}
   void obey(const Freeze&) {}
   void obey(const Thaw&) {}
 

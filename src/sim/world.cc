@@ -289,6 +289,7 @@ class World {
              Coming::Kind::InstanceWoken, command.instance.value());
   }
 
+  void obey(const planner::EndSessions&) {}  // nobody opens any
   void obey(const planner::Freeze&) {}
   void obey(const planner::Thaw&) {}
   void obey(const planner::WakeAt& command) { wake_ = command.time; }

@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -28,6 +29,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace {
@@ -240,6 +242,66 @@ int orphan(const Arguments&) {
   return 0;
 }
 
+// Standard input to standard output, until its end; then a word on standard error.
+int copy(const Arguments&) {
+  char piece[64 * 1024];
+  for (ssize_t n; (n = ::read(0, piece, sizeof(piece))) > 0;) {
+    for (ssize_t at = 0; at < n;) {
+      const ssize_t m = ::write(1, piece + at, static_cast<std::size_t>(n - at));
+      if (m <= 0) return 1;
+      at += m;
+    }
+  }
+  std::cerr << "copied\n" << std::flush;
+  return 0;
+}
+
+void sayTerminal() {
+  winsize size{};
+  sayCall("winsize", ioctl(0, TIOCGWINSZ, &size));
+  say("columns", size.ws_col);
+  say("rows", size.ws_row);
+}
+
+// What it knows of its terminal, then after each change of its size.
+int terminal(const Arguments&) {
+  sigset_t changes;
+  sigemptyset(&changes);
+  sigaddset(&changes, SIGWINCH);
+  sigprocmask(SIG_BLOCK, &changes, nullptr);
+  say("tty", isatty(0) && isatty(1) && isatty(2) ? "yes" : "no");
+  char name[64] = "";
+  ttyname_r(0, name, sizeof(name));
+  say("name", name);
+  say("leader", getpid() == getsid(0) && tcgetsid(0) == getpid() ? "yes" : "no");
+  say("TERM", std::getenv("TERM") ? std::getenv("TERM") : "");
+  struct stat file{};
+  fstat(0, &file);
+  say("owner", static_cast<long>(file.st_uid));
+  for (int signal = 0;; sigwait(&changes, &signal)) {
+    sayTerminal();
+    std::cout << "waiting\n" << std::flush;
+  }
+}
+
+// Leaves a process behind that has nothing to do with this one any more, and stays or ends.
+int detach(const Arguments& a) {
+  if (fork() == 0) {
+    setsid();
+    if (fork() == 0) {
+      setsid();
+      const int null = open("/dev/null", O_RDWR);
+      for (int fd : {0, 1, 2}) dup2(null, fd);
+      for (;;) pause();
+    }
+    _exit(0);
+  }
+  wait(nullptr);
+  std::cout << "detached\n" << std::flush;
+  while (a[0] == "stay") pause();
+  return 0;
+}
+
 int chatter(const Arguments& a) {
   std::string line(1023, 'c');
   for (long i = std::atol(a[0].c_str()) * 1024; i > 0; --i) std::cout << line << "\n";
@@ -313,6 +375,9 @@ int main(int count_, char** arguments) {
       {"on-term", onTerm},
       {"ignore-term", ignoreTerm},
       {"orphan", orphan},
+      {"copy", copy},
+      {"terminal", terminal},
+      {"detach", detach},
       {"chatter", chatter},
       {"spin", spin},
       {"count", count},
