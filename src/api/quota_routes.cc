@@ -50,6 +50,7 @@ constexpr QuotaName kQuotaNames[] = {
     {conductor::Conductor::kInstanceQuota, &conductor::Quotas::instances, 0},
     {conductor::Conductor::kBurstQuota, &conductor::Quotas::burst, 1},
     {conductor::Conductor::kGrowthQuota, &conductor::Quotas::growth, 1},
+    {conductor::Conductor::kWeight, &conductor::Quotas::weight, 1},
 };
 
 const QuotaName* quotaNamed(std::string_view name) {
@@ -91,7 +92,8 @@ Result<Answer> listQuotas(const Call& call, const std::string& account) {
       quotaJson("gpuCards", limits.cards, cards, standard.cardQuota),
       quotaJson("instances", limits.instances, instances, standard.instanceQuota),
       quotaJson("burst", limits.burst, call.conductor.startsUsed(account), standard.startBurst),
-      quotaJson("growth", limits.growth, std::nullopt, standard.startGrowth)};
+      quotaJson("growth", limits.growth, std::nullopt, standard.startGrowth),
+      quotaJson("weight", limits.weight, std::nullopt, 1)};
   return ok(json::serialize(json::object{{"accountId", toJsonText(account)}, {"quotas", quotas}}));
 }
 
@@ -106,8 +108,8 @@ Result<Answer> requestQuota(const Call& call) {
   request.reason = in.text("reason").value_or("");
   const QuotaName* quota = quotaNamed(request.quota);
   if (quota == nullptr) {
-    in.complain("name",
-                fmt::format("'{}' is not gpuCards, instances, burst or growth", request.quota));
+    in.complain("name", fmt::format("'{}' is not gpuCards, instances, burst, growth or weight",
+                                    request.quota));
   }
   const int least = quota != nullptr ? quota->least : 0;
   if (request.value < least || request.value > kQuotaMost) {

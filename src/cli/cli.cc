@@ -183,7 +183,8 @@ void addQuotaCommands(App& app, CommandLine& l) {
   add(*quota, l, "requests", "List what was asked for, and what came of it", listQuotaRequests);
   App* request = add(*quota, l, "request", "Ask for another limit",
                      [&l](Context& c) { return requestQuota(c, l.quota); });
-  request->add_option("name", l.quota.name, "gpuCards, instances, burst or growth")->required();
+  request->add_option("name", l.quota.name, "gpuCards, instances, burst, growth or weight")
+      ->required();
   request->add_option("value", l.quota.value, "The limit wanted")->required();
   request->add_option("--reason", l.quota.reason, "Why");
   for (const char* verb : {"approve", "refuse"}) {
@@ -281,6 +282,8 @@ void addSimulate(App& app, CommandLine& l) {
   sub->add_option("--seed", o.seed, "Of everything that is drawn")->capture_default_str();
   sub->add_flag("--check", o.check,
                 "Instead: draw fleet, traffic and faults from the seed and check all laws");
+  sub->add_option("--scenario", o.scenario,
+                  "Instead: play a scenario file and check what it expects (sim/scenario.h)");
   CLI::Option* nodes = sub->add_option("--nodes", o.nodes, "Instead: pack pods on these nodes");
   CLI::Option* pods = sub->add_option("--pods", o.pods, "The list of pods")->needs(nodes);
   nodes->needs(pods);

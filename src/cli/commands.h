@@ -129,6 +129,7 @@ struct SimulateOptions {
   std::uint64_t seed = 1;
   bool check = false;       // the laws under faults, instead of a workload
   std::uint64_t seeds = 1;  // that many, from `seed` on
+  std::string scenario;     // a story with what is expected of it, instead of a workload
   std::string nodes, pods;  // packing lists instead of a workload
   std::vector<std::string> placements{"random", "bestfit", "fgd", "okibi"};
 };

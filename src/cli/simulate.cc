@@ -9,6 +9,7 @@
 #include "sim/packing_run.h"
 #include "sim/parse.h"
 #include "sim/report.h"
+#include "sim/scenario.h"
 #include "sim/synthetic.h"
 #include "sim/trace.h"
 #include "sim/world.h"
@@ -163,6 +164,27 @@ Outcome<void> checkLaws(Format format, const SimulateOptions& options) {
   return {};
 }
 
+Outcome<void> playScenario(Format format, const SimulateOptions& options) {
+  Result<std::string> text = readFile(options.scenario, Bytes::mib(1));
+  if (!text) return std::unexpected(localFailure(text.error()));
+  Result<sim::Scenario> scenario = sim::Scenario::parse(*text);
+  if (!scenario) {
+    return std::unexpected(localFailure(withContext(scenario.error(), options.scenario)));
+  }
+  const sim::ScenarioResult result = sim::play(*scenario);
+  if (!result.failures.empty()) {
+    std::string all;
+    for (const std::string& one : result.failures) all += (all.empty() ? "" : "; ") + one;
+    return std::unexpected(localFailure(
+        {ErrorKind::Internal, fmt::format("{}: {}", options.scenario, all), "NotAsExpected"}));
+  }
+  print(format == Format::JsonText ? fmt::format("{{\"steps\":{},\"served\":{},\"refused\":{}}}\n",
+                                                 result.steps, result.served, result.refused)
+                                   : fmt::format("as expected: {} steps, {} served, {} refused\n",
+                                                 result.steps, result.served, result.refused));
+  return {};
+}
+
 Outcome<void> packLists(Format format, const SimulateOptions& options) {
   Result<sim::PackingLists> lists = sim::PackingLists::read(options.nodes, options.pods);
   if (!lists) return std::unexpected(localFailure(lists.error()));
@@ -199,6 +221,7 @@ Outcome<void> packLists(Format format, const SimulateOptions& options) {
 Outcome<void> simulateWorkload(Format format, const SimulateOptions& options) {
   if (!options.nodes.empty()) return packLists(format, options);
   if (options.check) return checkLaws(format, options);
+  if (!options.scenario.empty()) return playScenario(format, options);
   Result<Setup> setup = readSetup(options);
   if (!setup) return std::unexpected(localFailure(setup.error()));
   Result<sim::Report> report = simulateAll(*setup, options.protocol);

@@ -20,6 +20,9 @@ void Conductor::Acts::operator()(planner::Dispatch command) const {
   invocation.dispatched = momentNow(c.loop_);
   invocation.warmth = command.warmth;
   invocation.reason = std::move(command.reason);
+  if (command.warmth == planner::Warmth::Cold && !instance->whyCard.empty()) {
+    invocation.reason += "; " + instance->whyCard;
+  }
   invocation.outputMark = instance->output.mark();
   if (command.warmth == planner::Warmth::Cold) {
     invocation.phases =
@@ -38,6 +41,7 @@ void Conductor::Acts::operator()(planner::Refuse command) const {
   Invocation& invocation = *kept.mapped();
   invocation.stage = InvocationStage::Over;
   invocation.reason = command.error.message;
+  invocation.retryAfter = command.retryAfter;
   invocation.admitted.set(fail(std::move(command.error)));
 }
 
@@ -57,6 +61,7 @@ void Conductor::Acts::operator()(planner::StartInstance command) const {
   instance->revision = c.revisions_.at(command.function);
   instance->slice = command.slice;
   instance->startReason = std::move(command.reason);
+  instance->whyCard = std::move(command.whyCard);
   instance->times.ordered = c.loop_.now();
   instance->created = wallNow();
   c.instances_.emplace(instance->id, instance);

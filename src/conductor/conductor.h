@@ -76,6 +76,7 @@ struct MinimumStatus {
 struct Quotas {
   int cards = 0, instances = 0;
   int burst = 0, growth = 0;  // instances started at once, and per minute after
+  int weight = 1;             // its part among the accounts when cards are short
 };
 // One card, for people: what is booked on it, and what the driver says.
 struct CardStatus {
@@ -146,7 +147,8 @@ class Conductor : private seams::InstanceListener {
   void applyMinimums();
   // Their names in Catalog::quota.
   static constexpr std::string_view kCardQuota = "gpuCards", kInstanceQuota = "instances",
-                                    kBurstQuota = "burst", kGrowthQuota = "growth";
+                                    kBurstQuota = "burst", kGrowthQuota = "growth",
+                                    kWeight = "weight";
   Quotas quotas(const std::string& account) const;
   // Of its burst; it comes back with growth.
   int startsUsed(const std::string& account) const;

@@ -45,7 +45,8 @@ struct Instance {
   std::string name;  // "c-…"
   std::shared_ptr<const Revision> revision;
   std::optional<planner::Slice> slice;
-  std::string startReason;
+  std::string startReason;  // and why on that card
+  std::string whyCard;
   StartTimes times;
   int startsAtOnce = 1;  // the most instances of its function that were starting while it was
   WallTime created{};

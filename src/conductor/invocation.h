@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/ids.h"
@@ -34,6 +35,7 @@ class Invocation {
   ledger::Moment dispatched{};
   planner::Warmth warmth = planner::Warmth::Warm;
   std::string reason;
+  std::optional<Duration> retryAfter;  // refused: when it may be served
   ledger::ColdPhases phases;
   int concurrentStarts = 0;
   ledger::UseId use;

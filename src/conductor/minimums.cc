@@ -218,7 +218,8 @@ Quotas Conductor::quotas(const std::string& account) const {
   };
   const planner::PlannerConfig& standard = settings_.planner;
   return {limit(kCardQuota, standard.cardQuota), limit(kInstanceQuota, standard.instanceQuota),
-          limit(kBurstQuota, standard.startBurst), limit(kGrowthQuota, standard.startGrowth)};
+          limit(kBurstQuota, standard.startBurst), limit(kGrowthQuota, standard.startGrowth),
+          limit(kWeight, 1)};
 }
 
 int Conductor::startsUsed(const std::string& account) const {
@@ -230,7 +231,7 @@ int Conductor::startsUsed(const std::string& account) const {
 
 void Conductor::applyQuota(const std::string& account) {
   const Quotas now = quotas(account);
-  step(planner::QuotaChanged{account, now.cards, now.instances, now.burst, now.growth});
+  step(planner::QuotaChanged{account, now.cards, now.instances, now.burst, now.growth, now.weight});
 }
 
 void Conductor::applyCap(const FunctionRef& ref) {

@@ -144,11 +144,17 @@ std::string makeRequestId() {
                      systemRandomBits() & 0xffffffffffffU);
 }
 
-net::Task<void> refuse(net::Exchange& exchange, const std::string& requestId, const Error& error) {
+net::Task<void> refuse(net::Exchange& exchange, const std::string& requestId, const Error& error,
+                       std::optional<Duration> retryAfter) {
   net::ResponseHead head;
   head.status = httpStatus(error);
   head.headers.add("Content-Type", "application/json");
   head.headers.add("X-Fc-Request-Id", requestId);
+  if (retryAfter) {
+    head.headers.add(
+        "Retry-After",
+        fmt::format("{}", std::chrono::ceil<std::chrono::seconds>(*retryAfter).count()));
+  }
   // The connection's own failure ends the exchange; nobody is left to be told.
   (void)co_await net::answer(exchange, std::move(head), errorBody(requestId, error));
 }

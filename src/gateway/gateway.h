@@ -87,6 +87,8 @@ class Gateway {
 std::string makeRequestId();
 
 // Answers {RequestId, Code, Message}; the kind decides the status.
-net::Task<void> refuse(net::Exchange& exchange, const std::string& requestId, const Error& error);
+// `retryAfter`: when it is worth another try (RFC 9110, 10.2.3).
+net::Task<void> refuse(net::Exchange& exchange, const std::string& requestId, const Error& error,
+                       std::optional<Duration> retryAfter = std::nullopt);
 
 }  // namespace okibi::gateway

@@ -142,7 +142,7 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
   Result<void> outcome = co_await attempt.settle(verdict.ending);
   if (outcome && !answer && !isFunctionError(answer.error())) outcome = fail(answer.error());
   if (!outcome) {
-    co_await refuse(exchange, requestId, outcome.error());
+    co_await refuse(exchange, requestId, outcome.error(), attempt.invocation().retryAfter);
     co_return;
   }
   if (invocation.instance) {

@@ -160,7 +160,9 @@ net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string reques
         attempt.invocation().instance ? ledger::Outcome::FunctionError : ledger::Outcome::Refused;
     if (auto settled = co_await attempt.settle(ending); !settled) failure = settled.error();
   }
-  if (!report.headSent && !attempt.callerIsGone()) co_await refuse(exchange, requestId, failure);
+  if (!report.headSent && !attempt.callerIsGone()) {
+    co_await refuse(exchange, requestId, failure, attempt.invocation().retryAfter);
+  }
 }
 
 }  // namespace okibi::gateway

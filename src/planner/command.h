@@ -28,6 +28,7 @@ struct Dispatch {
 struct Refuse {
   InvocationId invocation;
   Error error;
+  std::optional<Duration> retryAfter = std::nullopt;  // when it may be served; nullopt: not known
 };
 
 // The instance of a dispatched request is gone. Its last command: the slot no longer exists, no
@@ -51,6 +52,7 @@ struct StartInstance {
   FunctionKey function;
   std::optional<Slice> slice;  // nullopt: a CPU function
   std::string reason;          // "no instance"; "all 2 instances full"; …
+  std::string whyCard;         // "card 3: …, 4 of 16 GB are left"; empty: a CPU function
   bool ahead = false;          // for a request that is expected; none waits
 };
 
@@ -104,6 +106,7 @@ struct Park {
 struct Wake {
   InstanceId instance;
   Slice slice;
+  std::string whyCard;
 };
 
 // Send TimerFired at this time. Each WakeAt replaces the one before: there is one timer.

@@ -76,20 +76,55 @@ TEST(TimerSet, GivesWhatIsDueInOrderOfTime) {
   EXPECT_DEATH(timers.remove({start, TimerKind::Idle, 9}), "is not set");
 }
 
+WaitingLine::Place placeOf(std::uint64_t arrival, Bytes slice, std::uint64_t account = 1,
+                           std::int64_t share = 0, std::uint64_t since = 0) {
+  return {.slice = slice, .account = account, .share = share, .arrival = arrival, .since = since};
+}
+
 TEST(WaitingLine, OldestFirstAndSmallerOnlyWhenAsked) {
   WaitingLine line;
   Function big, small, later;
-  line.join({1, Bytes::gib(8)}, big);
-  line.join({2, Bytes::gib(2)}, small);
-  line.join({3, Bytes::gib(8)}, later);
+  line.join(placeOf(1, Bytes::gib(8)), big);
+  line.join(placeOf(2, Bytes::gib(2)), small);
+  line.join(placeOf(3, Bytes::gib(8)), later);
   EXPECT_EQ(line.first(std::nullopt), &big);
   EXPECT_EQ(line.first(Bytes::gib(8)), &small);
   EXPECT_EQ(line.first(Bytes::gib(2)), nullptr);
-  line.leave({1, Bytes::gib(8)});
+  line.leave(placeOf(1, Bytes::gib(8)));
   EXPECT_EQ(line.first(std::nullopt), &small);
-  line.leave({2, Bytes::gib(2)});
+  line.leave(placeOf(2, Bytes::gib(2)));
   EXPECT_EQ(line.first(std::nullopt), &later);
-  EXPECT_DEATH(line.leave({2, Bytes::gib(2)}), "arrival 2");
+  EXPECT_DEATH(line.leave(placeOf(2, Bytes::gib(2))), "arrival 2");
+}
+
+TEST(WaitingLine, TheAccountThatHoldsLeastThenTheFunctionThatDoes) {
+  WaitingLine line;
+  Function rich, richer, poor;
+  line.join(placeOf(1, Bytes::gib(8), 1, 20), richer);
+  line.join(placeOf(2, Bytes::gib(2), 1, 10), rich);
+  line.join(placeOf(3, Bytes::gib(8), 2, 30), poor);
+  line.setShare(1, 30);
+  line.setShare(2, 29);
+  EXPECT_EQ(line.first(std::nullopt), &poor);
+  line.setShare(2, 31);
+  EXPECT_EQ(line.first(std::nullopt), &rich);
+  line.leave(placeOf(2, Bytes::gib(2), 1, 10));
+  EXPECT_EQ(line.first(std::nullopt), &richer);
+}
+
+TEST(WaitingLine, NobodyIsPassedOverForever) {
+  WaitingLine line;
+  Function rich, poor;
+  line.setShare(1, 100);
+  line.join(placeOf(1, Bytes::gib(8), 1), rich);
+  line.join(placeOf(2, Bytes::gib(8), 2), poor);
+  for (std::uint64_t turn = 0; turn < 2 * WaitingLine::kTurnsEach; ++turn) {
+    EXPECT_EQ(line.first(std::nullopt), &poor) << turn;
+    line.passTurn();
+    line.leave(placeOf(2 + turn, Bytes::gib(8), 2, 0, turn));
+    line.join(placeOf(3 + turn, Bytes::gib(8), 2, 0, turn + 1), poor);
+  }
+  EXPECT_EQ(line.first(std::nullopt), &rich);
 }
 
 TEST(KeepAlive, FreezesThenReleases) {

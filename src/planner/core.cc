@@ -56,6 +56,10 @@ void Planner::Core::step(Instant now, const Event& event, std::vector<Command>& 
   settleExpired();
   if (Function* function = findFunction(left)) settle(*function);
   pump();
+  if (const Request* request = findRequest(std::exchange(newcomer_, {}))) {
+    refuseIfHopeless(*request->function, request->id);
+    pump();
+  }
   runTimers();
   pump();
   dropSleepers();

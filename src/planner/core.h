@@ -72,7 +72,7 @@ class Planner::Core {
   // The caller of a queued request left. Returns its function, to be settled; none: it was not
   // queued.
   FunctionKey leaveQueue(InvocationId invocation);
-  void refuse(Request& request, Error error);
+  void refuse(Request& request, Error error, std::optional<Duration> retryAfter = std::nullopt);
   void expire(Request& request);
   void expireDue();
   void settleExpired();
@@ -107,8 +107,11 @@ class Planner::Core {
   void learnService(Function& function, Duration took);
   void learnStart(const Instance& instance, Duration took);
   std::optional<Duration> patience(const Function& function) const;
-  std::int64_t expectedReleases(const Function& function, Duration within) const;
+  std::int64_t instancesFor(const Function& function, Duration within) const;
   void decideWhoWaits(Function& function);
+  static std::int64_t mostInstances(const Function& function);
+  std::optional<Duration> expectedWait(const Function& function) const;
+  void refuseIfHopeless(Function& function, InvocationId invocation);
   void setRipeness(Request& request);
   void armRipe(Function& function);
   void disarmRipe(Function& function);
@@ -126,6 +129,8 @@ class Planner::Core {
   int wanted(const Function& function) const;
   WaitingLine& lineFor(const Function& function, Shortage shortage);
   WaitingLine::Place placeInLine(const Function& function, Shortage shortage) const;
+  std::int64_t shareOf(const Function& function, Shortage shortage) const;
+  void wasServed(Function& function);
   void joinLine(Function& function, Shortage shortage);
   void exitLine(Function& function);
   void stopWaiting(Function& function);
@@ -139,7 +144,9 @@ class Planner::Core {
   Shortage makeQuota(const Function& function, YieldRule readyBefore,
                      std::vector<Instance*>& victims) const;
   enum class Start { Needed, Ahead };
-  void create(Function& function, CardBook* card, Start why = Start::Needed);
+  void create(Function& function, CardBook* card, Start why = Start::Needed,
+              std::string whyCard = {});
+  static std::string whyCard(const Function& function, const Placement& placement);
   bool tryStart(Instance& instance);
   void startPlaced(const std::set<InstanceId>& placing);
   void markDirty(Account& account);
@@ -151,8 +158,8 @@ class Planner::Core {
   // The one place that moves an instance: asserts that the move is legal and keeps all counts.
   void move(Instance& instance, InstanceState to);
   void book(Instance& instance, InstanceState from, InstanceState to);
+  void noteHolding(Shelf& shelf, const Account& account, Bytes change);
   bool bookCard(Instance& instance, InstanceState from, InstanceState to);
-  void updateComing(Instance& instance);
   void updateServing(Instance& instance);
   void updateParked(Instance& instance);
   void updateLoad(Instance& instance);
@@ -224,6 +231,7 @@ class Planner::Core {
   void countInGroup(Function& function, int change);
 
   // invariants.cc
+  void checkHoldings() const;
   void checkFunctions(std::size_t inFlight) const;
   void checkWaiting(const Function& function) const;
 
@@ -254,6 +262,7 @@ class Planner::Core {
   std::vector<Shelf*> dirtyShelves_;
   std::vector<FunctionKey> expired_;  // lost requests that were too late; and their cards
   std::vector<CardId> expiredCards_;
+  InvocationId newcomer_;               // queued in this step
   std::vector<FunctionKey> unsettled_;  // got requests back
   std::vector<FunctionKey> maybeAsleep_;
 

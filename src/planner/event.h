@@ -57,6 +57,7 @@ struct QuotaChanged {
   std::string account;
   int cards = 0, instances = 0;
   int burst = 0, growth = 0;  // instances started at once, and per minute after; 0: as before
+  int weight = 0;             // among the accounts, when cards are short; 0: as before
 };
 
 // A request wants a slot of a function. `deadline` bounds its wait for capacity; a request whose

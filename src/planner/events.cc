@@ -13,6 +13,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
   OKIBI_CHECK(plan.key.valid() && plan.concurrency >= limits::kConcurrencyMin &&
                   plan.concurrency <= limits::kConcurrencyMax,
               "function {}: concurrency {}", plan.key.value(), plan.concurrency);
+  OKIBI_CHECK(plan.weight >= 1, "function {}: weight {}", plan.key.value(), plan.weight);
   auto [entry, added] = functions_.try_emplace(plan.key);
   OKIBI_CHECK(added, "function {} is there already", plan.key.value());
   Account& account = accountNamed(plan.account);
@@ -25,6 +26,7 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
   function.group->members.insert(plan.key);
   function.keepAlive = {plan.idleTimeout, plan.freezeAfter, plan.parkAfter};
   function.concurrency = plan.concurrency;
+  function.weight = plan.weight;
   function.afterAbandon = plan.afterAbandon;
   if (plan.gpu) {
     OKIBI_CHECK(plan.gpu->memory.count() > 0, "function {}: empty slice", plan.key.value());
@@ -110,6 +112,7 @@ void Planner::Core::on(const InvocationArrived& event) {
   // Unless it waits for its minimum: a request may be had for less, from a parked instance.
   if (pool.line && function->minimum > 0) exitLine(*function);
   if (!pool.line) settle(*function);
+  newcomer_ = event.invocation;  // what its line can do for it is judged after the pump
 }
 
 void Planner::Core::on(const InvocationEnded& event) {

@@ -1,5 +1,8 @@
 #include "planner/explain.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 namespace okibi::planner {
@@ -128,6 +131,29 @@ std::string startReason(const Function& function) {
   return fmt::format("{}; waited: {}", reason, waitedText(pool.shortage, function));
 }
 
+std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std::size_t leaving) {
+  const std::string name = fmt::format("card {}", card.id.value());
+  switch (choice) {
+    case CardChoice::Fits: {
+      const auto rivals = std::ranges::distance(
+          card.shelf->byBookable.lower_bound({slice, CardId()}), card.shelf->byBookable.end());
+      const Bytes left = card.bookable() - slice;
+      if (rivals == 1) {
+        return fmt::format("{}: the only one of {} with room, {} of {} GB are left", name,
+                           card.shelf->type, left.wholeGib(), card.memory.wholeGib());
+      }
+      return fmt::format("{}: of {} with room it is left with least, {} of {} GB", name, rivals,
+                         left.wholeGib(), card.memory.wholeGib());
+    }
+    case CardChoice::IsGivenBack:
+      return fmt::format("{}: no card had room; what it needs is being given back there", name);
+    case CardChoice::MadeRoom:
+      return fmt::format("{}: no card had room; {} made room there", name,
+                         leaving == 1 ? "1 instance" : fmt::format("{} instances", leaving));
+  }
+  return name;
+}
+
 std::string queuedReason(const Request& request) {
   if (request.servingThen > 0) {
     const std::string full = instancesText(request.servingThen);
@@ -191,6 +217,18 @@ Error turnError(const CardBook& card, const PlannerConfig& config) {
       fmt::format("card {} was busy until the queue deadline: cardTurns is {}, {} instances wait",
                   card.id.value(), config.cardTurns, card.turns.waitingInstances()),
       "ResourceThrottled"};
+}
+
+Error hopelessError(const Function& function, Duration wait, Duration left) {
+  const InstancePool& pool = *function.pool;
+  const Shortage lacks = pool.shortage == Shortage::None ? pool.lineShortage : pool.shortage;
+  const bool cards = lacks == Shortage::Cards || lacks == Shortage::Runtime;
+  return {
+      cards ? ErrorKind::Unavailable : ErrorKind::Exhausted,
+      fmt::format("expected wait {}, deadline in {}: {} requests wait for function '{}', and {}",
+                  timeText(wait), timeText(left), pool.queue.size(), function.name,
+                  describe(lacks, function)),
+      cards ? "ResourceThrottled" : "ResourceExhausted"};
 }
 
 Error keptOnlyError(const Function& function) {

@@ -15,6 +15,11 @@ std::string describe(Shortage shortage, const Function& function);
 // Why the function needs another instance now, and what it waited for.
 std::string startReason(const Function& function);
 
+// Why a slice goes to that card: it fits there best, or room is being made there by `leaving`
+// instances (0: it is being given back already).
+enum class CardChoice { Fits, IsGivenBack, MadeRoom };
+std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std::size_t leaving);
+
 // Why a request could not be served when it came: "no instance", "all 2 instances full".
 std::string queuedReason(const Request& request);
 
@@ -24,6 +29,9 @@ Error deadlineError(const Function& function, const PlannerConfig& config);
 // Why it was dispatched late, or refused, though it had a slot.
 std::string turnReason(const Request& request);
 Error turnError(const CardBook& card, const PlannerConfig& config);
+
+// The answer to a request whose line is too long for its deadline.
+Error hopelessError(const Function& function, Duration wait, Duration left);
 
 // disableOndemand, and nothing is kept.
 Error keptOnlyError(const Function& function);

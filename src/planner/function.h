@@ -37,6 +37,7 @@ struct Function {
   Bytes slice;
   KeepAliveRule keepAlive;
   int concurrency = 1;
+  int weight = 1;
   AfterAbandon afterAbandon = AfterAbandon::KeepInstance;
   FunctionPlan::Demand demand = FunctionPlan::Demand::Starts;
   Group* group = nullptr;

@@ -54,9 +54,10 @@ struct Instance {
   Instant readySince;  // valid once it has been Ready
   // Null: a CPU function, or parked. Placing, recalled: claimed; else held.
   CardBook* card = nullptr;
-  Bytes hostMemory;    // held from Park until it is awake again or gone
-  std::string reason;  // why it was started or woken
-  bool kept = false;   // one of its function's minimum
+  Bytes hostMemory;     // held from Park until it is awake again or gone
+  std::string reason;   // why it was started or woken
+  std::string whyCard;  // why it has the card it has
+  bool kept = false;    // one of its function's minimum
   RequestList inFlight;
   int sessions = 0;  // of SessionOpened, not closed yet
   InstanceTurn turn;
@@ -74,15 +75,13 @@ struct Instance {
   std::optional<RoomKey> room;   // its key in the pool's room set
   RoomSet::node_type roomNode;   // kept for reuse while it has no room
 
-  Link<Instance> poolLink, comingLink, parkedLink, accountParked;
+  Link<Instance> poolLink, parkedLink, accountParked;
   Link<Instance> accountIdle, accountServing, shelfIdle, shelfServing;
 
   bool serving() const { return state == InstanceState::Ready || state == InstanceState::Frozen; }
   bool starting() const {
     return state == InstanceState::Starting || state == InstanceState::Initializing;
   }
-  // It will take requests when its start or wake is done.
-  bool coming() const { return starting() || state == InstanceState::Waking; }
   // It waits for card memory or quota that it has been promised.
   bool waits() const { return state == InstanceState::Placing || state == InstanceState::Recalled; }
   bool unused() const { return inFlight.empty() && sessions == 0; }

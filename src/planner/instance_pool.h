@@ -19,11 +19,12 @@ class InstancePool {
 
   RequestQueue queue;
   LinkedList<Instance, &Instance::poolLink> instances;  // oldest first
-  LinkedList<Instance, &Instance::comingLink> coming;   // starting or waking, oldest first
   LinkedList<Instance, &Instance::parkedLink> parked;   // the last one parked is at the back
   // Its place in a waiting line; nullopt: in none.
   std::optional<WaitingLine::Place> place;
   WaitingLine* line = nullptr;
+  const WaitingLine* sinceLine = nullptr;  // which `since` is of
+  std::uint64_t since = 0;                 // the turn it joined or was last served
   Shortage lineShortage = Shortage::None;  // what that line waits for
   Shortage shortage = Shortage::None;      // the last one met; kept for the reasons of what follows
   std::optional<Instant> yieldTimer;

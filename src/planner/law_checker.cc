@@ -39,6 +39,8 @@ void LawChecker::observe(Instant now, const Event& event, const std::vector<Comm
   }
   checkQueues();
   for (const FunctionView& view : functions) checkLineWait(view, views);
+  countTurns(commands);
+  checkTurns(views, functions);
 }
 
 void LawChecker::expectRest() {
@@ -366,8 +368,8 @@ void LawChecker::checkGrowth(const std::string& account) {
   }
 }
 
-// Nobody waits in line for longer than a start has ever taken, unless what an instance needs is
-// short.
+// Nobody waits in line for longer than twice what a start has ever taken, unless what an instance
+// needs is short.
 void LawChecker::checkLineWait(const FunctionView& view,
                                const std::vector<InstanceView>& instances) {
   const Function& function = functions_[view.key];
@@ -389,10 +391,60 @@ void LawChecker::checkLineWait(const FunctionView& view,
   const auto oldest = std::next(function.queued.begin(), static_cast<std::ptrdiff_t>(covered));
   const Duration limit = config_.scaleOut == ScaleOut::PerRequest
                              ? Duration::zero()
-                             : function.longestStart / 100 * (100 + config_.waitMarginPercent);
+                             : 2 * function.longestStart / 100 * (100 + config_.waitMarginPercent);
   if (now_ - oldest->second.arrived <= limit) return;
   broken(4, "function {}: a request has waited {} ms and no instance comes", view.key.value(),
          (now_ - oldest->second.arrived) / std::chrono::milliseconds(1));
+}
+
+// A card was given to the function: to whom it might have gone instead?
+void LawChecker::passOver(FunctionKey served) {
+  const std::optional<GpuConfig>& given = functions_[served].plan.gpu;
+  if (!given) return;
+  for (auto& [key, waiter] : waiters_) {
+    const GpuConfig& asked = *functions_[key].plan.gpu;
+    if (key == served) {
+      waiter.passed = 0;
+    } else if (asked.type == given->type && asked.memory <= given->memory) {
+      ++waiter.passed;
+    }
+  }
+}
+
+void LawChecker::countTurns(const std::vector<Command>& commands) {
+  for (const Command& command : commands) {
+    if (const auto* start = std::get_if<StartInstance>(&command)) {
+      passOver(start->function);
+    } else if (const auto* wake = std::get_if<Wake>(&command)) {
+      passOver(instances_[wake->instance].function);
+    }
+  }
+}
+
+// No function that waits for cards is passed over for more than eight turns for each that waits.
+void LawChecker::checkTurns(const std::vector<InstanceView>& instances,
+                            const std::vector<FunctionView>& functions) {
+  std::map<FunctionKey, Waiter> now;
+  const int promised = static_cast<int>(std::ranges::count_if(instances, [](const auto& i) {
+    return i.state == InstanceState::Placing || i.state == InstanceState::Recalled;
+  }));
+  for (const FunctionView& view : functions) {
+    if (!view.forCards || !functions_[view.key].plan.gpu) continue;
+    const auto known = waiters_.find(view.key);
+    now[view.key] = known != waiters_.end() ? known->second : Waiter{0, 0, promised};
+  }
+  for (const InstanceView& i : instances) {
+    const bool served = i.state == InstanceState::Placing || i.state == InstanceState::Recalled;
+    if (served && now.contains(i.function)) now[i.function].passed = 0;
+  }
+  for (auto& [key, waiter] : now) {
+    waiter.most = std::max(waiter.most, static_cast<int>(now.size()));
+    const int bound = (kTurnsEach + 1) * waiter.most + waiter.promised;
+    if (waiter.passed <= bound) continue;
+    broken(10, "function {}: passed over {} times while {} waited", key.value(), waiter.passed,
+           waiter.most);
+  }
+  waiters_ = std::move(now);
 }
 
 void LawChecker::see(const StopInstance& command) {

@@ -34,6 +34,7 @@ class LawChecker {
   const std::vector<std::string>& violations() const { return violations_; }
 
  private:
+  static constexpr int kTurnsEach = 8;
   enum class Place { Queued, Dispatched, Answered };
   struct Request {
     FunctionKey function;
@@ -110,6 +111,10 @@ class LawChecker {
   void checkQuota(const std::string& account);
   void checkGrowth(const std::string& account);
   void checkLineWait(const FunctionView& view, const std::vector<InstanceView>& instances);
+  void countTurns(const std::vector<Command>& commands);
+  void passOver(FunctionKey served);
+  void checkTurns(const std::vector<InstanceView>& instances,
+                  const std::vector<FunctionView>& functions);
   void becameReady(Instance& instance);
   void checkSessions(const InstanceView& view);
   void checkQueues();
@@ -136,6 +141,13 @@ class LawChecker {
     std::vector<Instant> times;
   };
   std::map<std::string, Starts> starts_;  // by account
+  // Functions that wait for cards: how often another was served that asked for as much or more.
+  struct Waiter {
+    int passed = 0;
+    int most = 0;      // waiters at once, meanwhile
+    int promised = 0;  // instances that had been promised a card when it came
+  };
+  std::map<FunctionKey, Waiter> waiters_;
   std::vector<std::string> violations_;
 };
 

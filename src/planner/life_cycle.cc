@@ -42,10 +42,10 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   }
   // Whatever took it: what a bounded function wants depends on what it has.
   const Function& function = *instance.function;
+  if (pool.line && leaves) unsettled_.push_back(function.key);  // it holds less
   const bool bounded = function.minimum > 0 || function.group->most ||
                        function.demand == FunctionPlan::Demand::KeptOnly;
   if (bounded && (leaves || from == InstanceState::Parked)) unsettled_.push_back(function.key);
-  updateComing(instance);
   updateServing(instance);
   updateParked(instance);
   updateLoad(instance);
@@ -65,6 +65,13 @@ void Planner::Core::book(Instance& instance, InstanceState from, InstanceState t
   if (freed) markDirty(account);
 }
 
+// What accounts hold decides who is served next.
+void Planner::Core::noteHolding(Shelf& shelf, const Account& account, Bytes change) {
+  Bytes& holds = shelf.holdings[account.id];
+  holds += change;
+  shelf.line.setShare(account.id, holds.count() / account.weight);
+}
+
 // True: something of the account's card quota was given back.
 bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceState to) {
   Function& function = *instance.function;
@@ -77,6 +84,10 @@ bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceSta
     shelf.placing.erase(instance.id);
   }
   if (had == has) return false;
+  const auto keeps = [](Claim claim) { return claim == Claim::Promised || claim == Claim::Held; };
+  if (keeps(had) != keeps(has)) {
+    noteHolding(shelf, *function.account, keeps(has) ? function.slice : Bytes() - function.slice);
+  }
   change(function.account->cards, had, has);
   if (had == Claim::None) {
     OKIBI_CHECK(has == Claim::Promised, "instance {}", instance.id.value());
@@ -94,16 +105,6 @@ bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceSta
   if (!frees(had, has)) return false;
   markDirty(shelf);
   return true;
-}
-
-void Planner::Core::updateComing(Instance& instance) {
-  auto& coming = instance.function->pool->coming;
-  if (instance.coming() == instance.comingLink.linked) return;
-  if (instance.coming()) {
-    coming.pushBack(instance);
-  } else {
-    coming.erase(instance);
-  }
 }
 
 void Planner::Core::updateServing(Instance& instance) {

@@ -1,20 +1,24 @@
 // Whether a request that found no room waits in line or gets an instance of its own.
 //
-// It gets one at once while nothing is known of its function's times. Once they are known it waits
-// as long as a start is expected to take, if the line moves fast enough to reach it by then: of the
-// queue, as many requests wait in line as slots are expected to come free within that time. Whoever
-// has waited that long all the same, or would miss its deadline, is ripe and gets an instance. So
-// an estimate that is wrong costs at most one more start's time.
+// It gets one at once while nothing is known of its function's times. Once they are known it waits,
+// if the line is expected to reach it before a start would be done: the work of the queue, shared
+// by the slots of all instances that serve or come, takes no longer than a start. Whoever has
+// waited twice as long all the same, or would miss its deadline, is ripe and gets an instance. So
+// an estimate that is wrong costs at most two more starts' time.
 
 #include <algorithm>
+#include <utility>
 
 #include "planner/core.h"
+#include "planner/explain.h"
 
 namespace okibi::planner {
 namespace {
 
 // A function's requests differ: so many of them are looked at before anything is said.
 constexpr int kServicesKnown = 3;
+// Before somebody is refused for it.
+constexpr int kServicesTrusted = 8;
 constexpr Duration kServiceFloor = std::chrono::microseconds(1);
 
 }  // namespace
@@ -38,26 +42,23 @@ std::optional<Duration> Planner::Core::patience(const Function& function) const 
   if (!seen.service.after(kServicesKnown)) return std::nullopt;
   const auto start = (function.pool->parked.empty() ? seen.start : seen.wake).after(1);
   if (!start) return std::nullopt;
-  return std::min<Duration>(*start / 100 * (100 + config_.waitMarginPercent), kLongestPatience);
+  return std::clamp<Duration>(*start / 100 * (100 + config_.waitMarginPercent), Duration(1),
+                              kLongestPatience);
 }
 
-// Slots that are expected to come free within a time, of instances that serve or will; not counted
-// are those a starting one brings.
-std::int64_t Planner::Core::expectedReleases(const Function& function, Duration within) const {
+// Instances the queue needs beside those that serve or come, so that the last of it is expected to
+// wait no longer than `within`: its work, shared by all their slots.
+std::int64_t Planner::Core::instancesFor(const Function& function, Duration within) const {
   const InstancePool& pool = *function.pool;
-  const Experience& seen = *function.experience;
-  const Duration service = std::max(*seen.service.after(kServicesKnown), kServiceFloor);
-  const std::int64_t able = std::max(0, pool.serving() - pool.unhealthy);
-  std::int64_t releases = able * function.concurrency * within.count() / service.count();
-  for (const Instance* i = pool.coming.front(); i; i = pool.coming.next(*i)) {
-    const bool wakes = i->state == InstanceState::Waking;
-    const auto takes = (wakes ? seen.wake : seen.start).after(1);
-    if (!takes) continue;
-    const Duration left =
-        std::max(*takes - (now_ - (wakes ? i->since : i->startedAt)), Duration::zero());
-    if (within > left) releases += function.concurrency * (within - left).count() / service.count();
-  }
-  return releases;
+  const Duration service = std::clamp<Duration>(*function.experience->service.after(kServicesKnown),
+                                                kServiceFloor, kLongestPatience);
+  const auto queued = static_cast<std::int64_t>(pool.queue.size());
+  const std::int64_t work = queued * service.count();
+  const std::int64_t each = within.count() * function.concurrency;
+  const std::int64_t there = std::max(0, pool.serving() - pool.unhealthy) + pool.starting() +
+                             pool.placing() + pool.parkedOrParking() -
+                             static_cast<std::int64_t>(pool.parked.size());
+  return std::clamp<std::int64_t>((work + each - 1) / each - there, 0, queued);
 }
 
 // Of the queue, how many wait in line. Kept in the pool: every event that could change it settles
@@ -68,9 +69,56 @@ void Planner::Core::decideWhoWaits(Function& function) {
   if (pool.queue.empty()) return;
   const auto within = patience(function);
   if (!within) return;
-  const std::int64_t waiting =
-      static_cast<std::int64_t>(pool.queue.size() - pool.queue.ripen(now_));
-  pool.patient = static_cast<std::size_t>(std::min(waiting, expectedReleases(function, *within)));
+  const std::size_t ripe = pool.queue.ripen(now_);
+  const std::size_t coming = pool.comingSlots();
+  const auto started = static_cast<std::size_t>(instancesFor(function, *within)) *
+                       static_cast<std::size_t>(function.concurrency);
+  const std::size_t served = std::max(coming + started, ripe);
+  pool.patient = pool.queue.size() - std::min(pool.queue.size(), served);
+}
+
+// The most instances the function could have, if all that is there were its own.
+std::int64_t Planner::Core::mostInstances(const Function& function) {
+  const Account& account = *function.account;
+  std::int64_t most = account.instances.limit;
+  if (function.shelf) {
+    most = std::min<std::int64_t>(most, account.cards.limit);
+    most = std::min(most, function.shelf->memory.count() / function.slice.count());
+  }
+  if (function.group->most) most = std::min<std::int64_t>(most, *function.group->most);
+  return most;
+}
+
+// How long the last of the queue will wait at least: if the function had all that is there, behind
+// those who may wait as long as it; who may not will be gone by then. nullopt: there is no telling.
+// Only for a queue that something scarce keeps from being served.
+std::optional<Duration> Planner::Core::expectedWait(const Function& function) const {
+  const InstancePool& pool = *function.pool;
+  if (!pool.line || !function.experience) return std::nullopt;
+  const auto service = function.experience->service.after(kServicesTrusted);
+  const std::int64_t instances = mostInstances(function);
+  if (!service || instances <= 0 || pool.queue.size() <= pool.comingSlots()) return std::nullopt;
+  const std::size_t behindThem = pool.queue.size() - pool.comingSlots();
+  const Request* last = pool.queue.back();
+  std::int64_t ahead = 0;
+  for (const Request* r = last;
+       r && r->deadline >= last->deadline && std::cmp_less(ahead, behindThem);
+       r = RequestList::previous(*r)) {
+    ++ahead;
+  }
+  return std::min(*service, kLongestPatience) * ahead / (instances * function.concurrency);
+}
+
+// It has just joined the queue, as the last.
+void Planner::Core::refuseIfHopeless(Function& function, InvocationId invocation) {
+  if (!config_.refuseEarly || !function.pool) return;
+  Request* request = function.pool->queue.back();
+  if (!request || request->id != invocation) return;  // it is served
+  const auto wait = expectedWait(function);
+  const Duration left = request->deadline - now_;
+  if (!wait || *wait < left * config_.refusalCaution) return;
+  refuse(*request, hopelessError(function, *wait, left), *wait);
+  settle(function);
 }
 
 void Planner::Core::setRipeness(Request& request) {
@@ -79,7 +127,7 @@ void Planner::Core::setRipeness(Request& request) {
     const Experience& seen = *request.function->experience;
     request.serviceThen = *seen.service.after(kServicesKnown);
     request.startThen = *(request.function->pool->parked.empty() ? seen.start : seen.wake).after(1);
-    request.ripeAt = std::min(now_ + *most, std::max(now_, request.deadline - *most));
+    request.ripeAt = std::min(now_ + 2 * *most, std::max(now_, request.deadline - *most));
   }
 }
 

@@ -69,6 +69,10 @@ void Planner::Core::on(const QuotaChanged& event) {
   account.cards.grant(event.cards);
   account.instances.grant(event.instances);
   if (event.burst > 0) account.starts.grant(event.burst, event.growth, now_);
+  if (event.weight > 0) {
+    account.weight = event.weight;
+    for (auto& [type, shelf] : ledger_.shelves()) noteHolding(shelf, account, Bytes());
+  }
   markDirty(account);
 }
 

@@ -52,6 +52,24 @@ class Eviction {
   Instance* chosen_ = nullptr;
 };
 
+// Of its account, by its weight.
+std::int64_t accountShare(const Function& function) {
+  const auto& holdings = function.shelf->holdings;
+  const auto found = holdings.find(function.account->id);
+  return found == holdings.end() ? 0 : found->second.count() / function.account->weight;
+}
+
+// Max-min: a place is taken from who has more, and would not have less than who took it.
+bool mayTake(const Function& function, const Function& from) {
+  if (function.account == from.account) {
+    const std::int64_t holds = cardShare(function);
+    return holds == 0 || holds + function.slice.count() / function.weight <= cardShare(from);
+  }
+  const std::int64_t holds = accountShare(function);
+  return holds == 0 ||
+         holds + function.slice.count() / function.account->weight <= accountShare(from);
+}
+
 std::optional<Placement> evict(const Function& function, YieldRule readyBefore) {
   const Shelf& shelf = *function.shelf;
   Eviction eviction(function.slice);
@@ -63,6 +81,7 @@ std::optional<Placement> evict(const Function& function, YieldRule readyBefore) 
   for (Instance* i = shelf.serving.front(); i; i = shelf.serving.next(*i)) {
     if (i->readySince > *readyBefore) break;
     if (i->kept || i->isIdle() || i->function == &function) continue;
+    if (!mayTake(function, *i->function)) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
   return std::nullopt;
@@ -88,6 +107,13 @@ Instance* earlier(Instance* a, Instance* b, Order order) {
 }
 
 }  // namespace
+
+std::int64_t cardShare(const Function& function) {
+  if (!function.pool) return 0;
+  const InstancePool& pool = *function.pool;
+  return (pool.placing() + pool.starting() + pool.serving()) * function.slice.count() /
+         function.weight;
+}
 
 CardBook* bookableCard(const Shelf& shelf, Bytes slice) {
   return bestFit(shelf, shelf.byBookable, slice);

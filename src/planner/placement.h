@@ -17,8 +17,12 @@ struct Placement {
 
 // Who may be made to leave. nullopt: only idle instances. Otherwise also busy ones (they are
 // drained), longest ready first, of other functions, that have been ready since `readyBefore` or
-// longer: whoever got its place a moment ago keeps it for a while.
+// longer (whoever got its place a moment ago keeps it for a while), where that makes what accounts
+// and functions hold more equal, or who asks holds nothing.
 using YieldRule = std::optional<Instant>;
+
+// What the function holds of the cards of its type, by its weight.
+std::int64_t cardShare(const Function& function);
 
 // A card for the function's slice: the one that it fills best (least memory left over, then lowest
 // id); else one where enough is being given back; else one where others leave: those longest idle,

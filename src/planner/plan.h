@@ -23,6 +23,7 @@ struct FunctionPlan {
   std::string account;           // quota counts by it
   std::string name;              // for reasons and messages only
   std::optional<GpuConfig> gpu;  // the slice each instance holds; type as in Card::type
+  int weight = 1;                // of it among its account's functions, when cards are short
   int concurrency = 1;           // requests one instance serves at once, 1–200
   Duration idleTimeout = limits::kIdleDefault;  // released this long after its last request ended
   // Its GPU memory is given back this long after its last request ended, where the planner has host
@@ -60,6 +61,10 @@ struct PlannerConfig {
   // ExpectedWait: how much longer than a start the wait may be, in percent of the start; -100 or
   // more. An instance costs card memory; a wait that is only a little longer may be worth it.
   int waitMarginPercent = 0;
+  // Whether a request is refused when it comes, where its line is expected to take at least
+  // `refusalCaution` times as long as its deadline allows.
+  bool refuseEarly = true;
+  int refusalCaution = 2;
   std::size_t queuePerFunction = limits::kQueuePerFunction;
   // Instances that compute on one card at once (CardTurns); 0: all of them, as the driver shares.
   int cardTurns = 0;

@@ -7,9 +7,10 @@
 // Cost of a step: grows with what the event touches (a request, an instance, a function's starting
 // instances), never with the number of functions; logarithmically with cards and timers.
 //
-// Fairness. A function's requests are served in order of arrival. Functions that wait for the same
-// kind of card, or for the same quota, are served in order of their oldest request that has no
-// instance coming; a smaller slice may go first only when the older one fits nowhere. Idle
+// Fairness. A function's requests are served in order of arrival. Of those that wait for the same
+// kind of card, or for the same quota, the account that holds least for its weight is served first,
+// and of it the function that does, but nobody is passed over forever (planner/waiting_line.h); a
+// smaller slice may go first only when the other fits nowhere. Idle
 // instances make room, longest idle first; after PlannerConfig::yieldAfter busy ones are drained,
 // so that a function with endless traffic cannot keep another out.
 //

@@ -59,11 +59,11 @@ FunctionKey Planner::Core::leaveQueue(InvocationId invocation) {
   return key;
 }
 
-void Planner::Core::refuse(Request& request, Error error) {
+void Planner::Core::refuse(Request& request, Error error, std::optional<Duration> retryAfter) {
   OKIBI_CHECK(!request.instance, "request {} is dispatched", request.id.value());
   if (request.link.linked) unqueue(request);
   maybeAsleep_.push_back(request.function->key);
-  emit(Refuse{request.id, std::move(error)});
+  emit(Refuse{request.id, std::move(error), retryAfter});
   requests_.erase(InvocationId(request.id));
 }
 

@@ -78,7 +78,33 @@ WaitingLine::Place Planner::Core::placeInLine(const Function& function, Shortage
   std::uint64_t arrival = request ? request->arrival : function.ticket;
   if (function.ticket != 0) arrival = std::min(arrival, function.ticket);
   OKIBI_CHECK(arrival != 0, "function {} wants nothing", function.key.value());
-  return {arrival, shortage == Shortage::Cards ? function.slice : Bytes()};
+  return {.slice = shortage == Shortage::Cards ? function.slice : Bytes(),
+          .account = function.account->id,
+          .share = shareOf(function, shortage),
+          .arrival = arrival,
+          .since = pool.since};
+}
+
+// What it holds of what it waits for, by its weight.
+std::int64_t Planner::Core::shareOf(const Function& function, Shortage shortage) const {
+  constexpr std::int64_t kWhole = 1 << 20;
+  const InstancePool& pool = *function.pool;
+  if (shortage == Shortage::Runtime) return 0;
+  const std::int64_t onCards = pool.placing() + pool.starting() + pool.serving();
+  if (shortage == Shortage::Cards) return cardShare(function);
+  return onCards * kWhole / function.weight;
+}
+
+// Its turn is over: those it was before come before it, when all is equal.
+void Planner::Core::wasServed(Function& function) {
+  InstancePool& pool = *function.pool;
+  if (!pool.line) return;
+  pool.line->passTurn();
+  pool.since = pool.line->turns();
+  if (wanted(function) == 0) return stopWaiting(function);
+  pool.line->leave(*pool.place);
+  pool.place = placeInLine(function, pool.lineShortage);
+  pool.line->join(*pool.place, function);
 }
 
 void Planner::Core::joinLine(Function& function, Shortage shortage) {
@@ -86,6 +112,8 @@ void Planner::Core::joinLine(Function& function, Shortage shortage) {
   OKIBI_CHECK(!pool.line, "function {}", function.key.value());
   pool.line = &lineFor(function, shortage);
   pool.lineShortage = shortage;
+  if (pool.sinceLine != pool.line) pool.since = pool.line->turns();
+  pool.sinceLine = pool.line;
   pool.place = placeInLine(function, shortage);
   pool.line->join(*pool.place, function);
   armYield(function);
@@ -106,6 +134,7 @@ void Planner::Core::exitLine(Function& function) {
 void Planner::Core::stopWaiting(Function& function) {
   InstancePool& pool = *function.pool;
   if (pool.line) exitLine(function);
+  pool.sinceLine = nullptr;
   if (pool.yieldTimer) timers_.remove({*pool.yieldTimer, TimerKind::Yield, function.key.value()});
   pool.yieldTimer.reset();
   if (pool.placing() == 0) pool.shortage = Shortage::None;
@@ -118,13 +147,16 @@ void Planner::Core::armYield(Function& function) {
   timers_.add({*pool.yieldTimer, TimerKind::Yield, function.key.value()});
 }
 
-// Somebody has waited long: the first of that line, who has waited longest, may make others yield.
+// Somebody has waited long: who is next in that line may make others yield.
 void Planner::Core::onYield(Function& function) {
   InstancePool& pool = *function.pool;
   pool.yieldTimer.reset();
   armYield(function);
   Function& first = *pool.line->first(std::nullopt);
-  if (wanted(first) > 0 && acquire(first, now_ - config_.yieldAfter) != Shortage::None) return;
+  if (wanted(first) > 0) {
+    if (acquire(first, now_ - config_.yieldAfter) != Shortage::None) return;
+    wasServed(first);
+  }
   settle(first);
 }
 
@@ -144,7 +176,10 @@ void Planner::Core::serveLine(WaitingLine& line) {
       continue;
     }
     const Shortage shortage = acquire(*function, std::nullopt);
-    if (shortage == Shortage::None) continue;
+    if (shortage == Shortage::None) {
+      wasServed(*function);
+      continue;
+    }
     pool.shortage = shortage;
     if (shortage == pool.lineShortage) {
       below = pool.place->slice;
@@ -172,6 +207,7 @@ Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   if (placement) victims = placement->victims;
   if (Shortage s = makeQuota(function, readyBefore, victims); s != Shortage::None) return s;
   if (function.shelf && !placement) return Shortage::Cards;
+  std::string why = placement ? whyCard(function, *placement) : std::string();
   Instance* parked = toRecall(function);
   spared_ = parked;
   const bool mayPark = parked || function.account->instances.canPromise();
@@ -187,11 +223,20 @@ Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   }
   spared_ = nullptr;
   if (parked) {
+    parked->whyCard = std::move(why);
     recall(*parked, *placement->card);
   } else {
-    create(function, placement ? placement->card : nullptr);
+    create(function, placement ? placement->card : nullptr, Start::Needed, std::move(why));
   }
   return Shortage::None;
+}
+
+std::string Planner::Core::whyCard(const Function& function, const Placement& placement) {
+  const CardBook& card = *placement.card;
+  const CardChoice choice = !placement.victims.empty()         ? CardChoice::MadeRoom
+                            : card.bookable() < function.slice ? CardChoice::IsGivenBack
+                                                               : CardChoice::Fits;
+  return cardReason(card, choice, function.slice, placement.victims.size());
 }
 
 // Adds to the victims until the account's quota admits one more instance of the function.
@@ -219,7 +264,7 @@ Shortage Planner::Core::makeQuota(const Function& function, YieldRule readyBefor
   return Shortage::None;
 }
 
-void Planner::Core::create(Function& function, CardBook* card, Start why) {
+void Planner::Core::create(Function& function, CardBook* card, Start why, std::string whyCard) {
   Account& account = *function.account;
   const InstanceId id(++lastInstance_);
   Instance& instance = instances_[id];
@@ -227,6 +272,7 @@ void Planner::Core::create(Function& function, CardBook* card, Start why) {
   instance.function = &function;
   instance.since = now_;
   instance.ahead = why == Start::Ahead;
+  instance.whyCard = std::move(whyCard);
   instance.reason = instance.ahead ? "a request is expected" : startReason(function);
   if (!instance.ahead) noteStart(function);
   function.pool->count(InstanceState::Placing, +1);
@@ -235,6 +281,7 @@ void Planner::Core::create(Function& function, CardBook* card, Start why) {
   ++account.instances.promised;
   account.placing.insert(id);
   if (card) {
+    noteHolding(*function.shelf, account, function.slice);
     instance.card = card;
     ++account.cards.promised;
     ledger_.claim(*card, function.slice, id);
@@ -260,6 +307,7 @@ bool Planner::Core::tryStart(Instance& instance) {
       // What it was promised is not back yet; another card may have come free meanwhile.
       CardBook* other = bookableCard(*function.shelf, function.slice);
       if (!other) return false;
+      instance.whyCard = cardReason(*other, CardChoice::Fits, function.slice, 0);
       ledger_.unclaim(*instance.card, function.slice, instance.id);
       ledger_.claim(*other, function.slice, instance.id);
       instance.card = other;
@@ -269,14 +317,15 @@ bool Planner::Core::tryStart(Instance& instance) {
   }
   if (recalled) {
     move(instance, InstanceState::Waking);
-    emit(Wake{instance.id, *slice});
+    emit(Wake{instance.id, *slice, instance.whyCard});
     return true;
   }
   account.starts.take(now_);
   if (!account.startLine.empty()) markDirty(account);
   instance.startedAt = now_;
   move(instance, InstanceState::Starting);
-  emit(StartInstance{instance.id, function.key, slice, instance.reason, instance.ahead});
+  emit(StartInstance{instance.id, function.key, slice, instance.reason, instance.whyCard,
+                     instance.ahead});
   return true;
 }
 

@@ -48,7 +48,8 @@ struct Shelf {
   Bytes memory, held;
 
   WaitingLine line;
-  LinkedList<Instance, &Instance::shelfIdle> idle;        // longest idle first
+  std::map<std::uint64_t, Bytes> holdings;          // by account: held or promised, and not leaving
+  LinkedList<Instance, &Instance::shelfIdle> idle;  // longest idle first
   LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first
   std::set<InstanceId> placing;
   bool dirty = false;  // memory was given back: the line is to be served in this step
@@ -75,6 +76,7 @@ class SliceLedger {
   void giveBack(CardBook& card, Bytes slice, InstanceId instance, Leaving wasLeaving);
 
   const std::map<CardId, CardBook>& cards() const { return cards_; }
+  std::map<std::string, Shelf>& shelves() { return shelves_; }
   const std::map<std::string, Shelf>& shelves() const { return shelves_; }
   // Aborts when the books do not add up.
   void check() const;

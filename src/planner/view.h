@@ -43,6 +43,7 @@ struct FunctionView {
   int serving = 0;         // Ready or Frozen
   int parked = 0;          // Parked or on the way there
   bool inLine = false;     // it waits for something scarce
+  bool forCards = false;   // that is cards
   std::string waitingFor;  // what the queue waits for; empty: nothing, or for starting instances
   std::optional<Instant> oldestDeadline;  // of the queued request that came first
 };

@@ -32,6 +32,7 @@ FunctionView viewOf(const Function& function) {
                     .serving = 0,
                     .parked = 0,
                     .inLine = false,
+                    .forCards = false,
                     .waitingFor = {},
                     .oldestDeadline = std::nullopt};
   if (!function.pool) return view;
@@ -41,6 +42,7 @@ FunctionView viewOf(const Function& function) {
   view.serving = pool.serving();
   view.parked = pool.parkedOrParking();
   view.inLine = pool.line != nullptr;
+  view.forCards = view.inLine && pool.lineShortage == Shortage::Cards;
   view.waitingFor = describe(pool.shortage, function);
   if (!pool.queue.empty()) view.oldestDeadline = pool.queue.front()->deadline;
   return view;

@@ -145,6 +145,7 @@ class World {
       plan.gpu = GpuConfig{random_.chance(0.8) ? "big" : "small",
                            Bytes::gib(random_.between(1, random_.chance(0.5) ? 16 : 4))};
     }
+    if (random_.chance(0.3)) plan.weight = static_cast<int>(random_.between(1, 5));
     plan.concurrency = random_.chance(0.5) ? 1 : static_cast<int>(random_.between(2, 8));
     plan.idleTimeout = between(random_, 1s, 30s);
     if (random_.chance(0.2)) plan.freezeAfter = std::nullopt;

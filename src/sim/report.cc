@@ -58,6 +58,10 @@ std::vector<Line> lines(const Report& report) {
        [number](const Run& r) { return number(percent(r.tally.warm, r.tally.requests), 3); }},
       {"refused %",
        [number](const Run& r) { return number(percent(r.tally.refused, r.tally.requests), 3); }},
+      {"refused early %",
+       [number](const Run& r) {
+         return number(percent(r.tally.refusedEarly, r.tally.requests), 3);
+       }},
       {"wait mean s",
        [number](const Run& r) { return number(toSeconds(r.tally.waits.mean()), 3); }},
       {"wait p50 s", wait(0.5)},
@@ -125,6 +129,7 @@ boost::json::object jsonOf(const Run& run, const Report& report) {
           {"woken", t.woken},
           {"warm", t.warm},
           {"refused", t.refused},
+          {"refusedEarly", t.refusedEarly},
           {"refusals", refusals},
           {"waitSeconds", boost::json::object{{"mean", toSeconds(t.waits.mean())},
                                               {"p50", seconds(t, 0.5)},

@@ -23,6 +23,7 @@ struct FunctionTally {
 struct Tally {
   // Weighted by what the function stands for (WorkloadFunction::weight).
   double requests = 0, warm = 0, woken = 0, cold = 0, refused = 0;
+  double refusedEarly = 0;                 // of those: at once, by what was expected
   std::map<std::string, double> refusals;  // by reason
   WaitHistogram waits;                     // of requests that were served
   double seconds[kUses] = {};              // instance seconds

@@ -55,6 +55,7 @@ planner::PlannerConfig configFor(const WorldOptions& options) {
   config.scaleOut = options.policy.scaleOut.value_or(bound ? planner::ScaleOut::PerRequest
                                                            : planner::ScaleOut::ExpectedWait);
   config.waitMarginPercent = options.policy.waitMarginPercent;
+  config.refuseEarly = options.refuseEarly;
   config.startBurst = options.startBurst;
   config.startGrowth = options.startGrowth;
   if (options.policy.range > Duration::zero()) config.histogramRange = options.policy.range;
@@ -167,7 +168,9 @@ class World {
     open_[id.value()] = {next_.at, next_.service, cold, function};
     tally_.requests += weight(function);
     ++tally_.functions[function].requests;
-    step(next_.at, planner::InvocationArrived{id, keyOf(function), next_.at + options_.deadline});
+    const bool hasty = options_.hasty > Duration::zero() && lastRequest_ % 4 == 0;
+    const Duration deadline = hasty ? options_.hasty : options_.deadline;
+    step(next_.at, planner::InvocationArrived{id, keyOf(function), next_.at + deadline});
   }
 
   static FunctionKey keyOf(std::uint32_t function) { return FunctionKey(function + 1); }
@@ -226,6 +229,7 @@ class World {
       if (command.warmth == planner::Warmth::Woken) own = options_.fleet.wake.sample(random_);
     }
     count(request, command.warmth, now_ - request.arrived + own);
+    if (options_.observe) options_.observe(command.invocation.value(), WorldOptions::Fate::Served);
     schedule(own + request.service, Coming::Kind::RequestEnds, command.invocation.value());
   }
 
@@ -250,6 +254,12 @@ class World {
     open_.erase(found);
     tally_.refused += weight(function);
     ++tally_.functions[function].refused;
+    if (command.retryAfter) tally_.refusedEarly += weight(function);
+    if (options_.observe) {
+      options_.observe(command.invocation.value(), command.retryAfter
+                                                       ? WorldOptions::Fate::RefusedEarly
+                                                       : WorldOptions::Fate::Refused);
+    }
     const Error& error = command.error;
     tally_.refusals[error.code.empty() ? std::string(toString(error.kind)) : error.code] +=
         weight(function);

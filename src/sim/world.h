@@ -2,6 +2,7 @@
 // World: the daemon's planner under a virtual clock. It plays what the conductor and the machine do
 // for the real one: starts take their time, requests end, cards and host memory are there or not.
 
+#include <functional>
 #include <memory>
 
 #include "sim/fleet.h"
@@ -28,7 +29,12 @@ struct WorldOptions {
   Duration deadline = std::chrono::seconds(60);  // a request's wait for capacity
   int cardQuota = 0;                             // GPU instances; 0: no limit
   int startBurst = 0, startGrowth = 0;  // instances started at once, per minute; 0: no limit
-  std::uint64_t seed = 1;               // of what is drawn from distributions
+  Duration hasty{};                     // deadline of every fourth; zero: as the others'
+  bool refuseEarly = true;              // who cannot be served in time
+  // Told of each request, numbered in order of arrival, what became of it.
+  enum class Fate { Served, RefusedEarly, Refused };
+  std::function<void(std::uint64_t request, Fate)> observe = {};
+  std::uint64_t seed = 1;  // of what is drawn from distributions
 };
 
 // Plays the whole workload. Invalid when the workload cannot be read.
