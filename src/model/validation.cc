@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <map>
 
 #include <fmt/format.h>
@@ -130,6 +131,18 @@ Result<void> validateHook(std::string_view field, const Hook& hook, Seconds long
                  Seconds::rep{1}, longest.count(), " s");
 }
 
+// It sizes the sandbox's /dev/shm: what is no size would silently become the default.
+Result<void> validateSharedMemory(const FunctionSpec& spec) {
+  const auto found = spec.environment.find("FCGPU_RUNTIME_SHMSIZE");
+  if (found == spec.environment.end()) return {};
+  std::int64_t bytes = 0;
+  const std::string& text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (error == std::errc() && end == text.data() + text.size() && bytes > 0) return {};
+  return invalid(fmt::format(
+      "environmentVariables.FCGPU_RUNTIME_SHMSIZE: '{}' is not a number of bytes above 0", text));
+}
+
 Result<void> validateEnvironment(const FunctionSpec& spec) {
   std::int64_t total = 0;
   for (const auto& [key, value] : spec.environment) {
@@ -207,6 +220,7 @@ Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) 
     return invalid("instanceLifecycleConfig.preStop.command: is not offered; use handler");
   }
   if (auto ok = validateHook("preStop", spec.preStop, limits::kPreStopTimeoutMax); !ok) return ok;
+  if (auto valid = validateSharedMemory(spec); !valid) return valid;
   return validateEnvironment(spec);
 }
 
