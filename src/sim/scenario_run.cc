@@ -231,6 +231,7 @@ class Play {
     count(functionOf_.at(command.instance), "wakes");
     schedule(scenario_.fleet.wake.sample(random_), InstanceWoken{command.instance});
   }
+  void obey(const EndSessions&) {}  // nobody opens any
   void obey(const Freeze&) {}
   void obey(const Thaw&) {}
   void obey(const WakeAt& command) {
