@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "api/exec_order.h"
+#include "api/operations.h"
 #include "auth/digest.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -37,12 +38,34 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
     if (images && call.method == "DELETE") co_return co_await removeImage(call);
     if (!call.path.empty() && call.path[0] == "accounts") co_return serveAccounts(call);
     if (!call.path.empty() && call.path[0] == "quotas") co_return serveQuotas(call);
+    if (!call.path.empty() && call.path[0] == "roles") co_return serveRoles(call);
     co_return co_await serveOkibi(call);
   }
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);
   if (call.path.size() <= 2) co_return serveFunctions(call);
   if (call.path[2] == "triggers") co_return serveTriggers(call);
   co_return serveFunctionConfigs(call);
+}
+
+// What the request is, by its path and not by what it says of itself, must be among what the role
+// allows.
+Result<void> mayCall(const conductor::Catalog& catalog, const auth::Caller& caller,
+                     std::string_view method, const std::vector<std::string>& path, bool ours) {
+  if (caller.role.empty()) return {};
+  if (ours) {
+    return fail(ErrorKind::Denied,
+                fmt::format("role '{}': {} is not for temporary credentials", caller.role, kOkibi),
+                "AccessDenied");
+  }
+  const std::string_view action = actionOf(method, path);
+  if (action.empty()) {
+    return fail(ErrorKind::Denied,
+                fmt::format("role '{}': no operation that it could allow is here", caller.role),
+                "AccessDenied");
+  }
+  const bool named = path.size() > 1 && path[0] == "functions";
+  return conductor::mayAct(catalog.resources(), caller.account, caller.role, action,
+                           named ? path[1] : "");
 }
 
 net::ResponseHead headFor(int status, const std::string& requestId) {
@@ -99,10 +122,11 @@ net::Task<Result<void>> Api::exec(net::Exchange& exchange, const std::string& re
   if (!caller) co_return fail(std::move(caller.error()));
   auto path = readPath(head.path().substr(kFunctionCompute.size()));
   if (!path) co_return fail(std::move(path.error()));
-  const Call call{conductor_,        accounts_,   caller->account,
-                  requestId,         head.method, std::string(head.path()),
-                  std::move(*path),  {},          {},
-                  options_.addresses};
+  auto may = mayCall(conductor_.catalog(), *caller, head.method, *path, false);
+  if (!may) co_return may;
+  const Call call{conductor_, accounts_,   caller->account,          caller->role,
+                  requestId,  head.method, std::string(head.path()), std::move(*path),
+                  {},         {},          options_.addresses};
   co_return co_await serveExec(call, exchange, received);
 }
 
@@ -110,6 +134,11 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
   const net::RequestHead& head = exchange.request();
   auto caller = authenticate(head);
   if (!caller) co_return fail(caller.error());
+  const bool ours = head.path().starts_with(kOkibi);
+  auto path = readPath(head.path().substr((ours ? kOkibi : kFunctionCompute).size()));
+  if (!path) co_return fail(path.error());
+  auto may = mayCall(conductor_.catalog(), *caller, head.method, *path, ours);
+  if (!may) co_return may;
   auto body =
       co_await net::readBody(exchange, limits::kApiBody, conductor_.settings().spoolDirectory);
   if (!body) co_return fail(body.error());
@@ -119,15 +148,11 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
     auto genuine = auth::Verifier::checkBody(*caller, auth::sha256Hex(*text));
     if (!genuine) co_return genuine;
   }
-  const bool ours = head.path().starts_with(kOkibi);
-  auto path = readPath(head.path().substr((ours ? kOkibi : kFunctionCompute).size()));
-  if (!path) co_return fail(path.error());
   auto query = readQuery(head.query());
   if (!query) co_return fail(query.error());
-  const Call call{conductor_,        accounts_,         caller->account,
-                  requestId,         head.method,       std::string(head.path()),
-                  std::move(*path),  std::move(*query), std::move(*text),
-                  options_.addresses};
+  const Call call{conductor_,        accounts_,        caller->account,          caller->role,
+                  requestId,         head.method,      std::string(head.path()), std::move(*path),
+                  std::move(*query), std::move(*text), options_.addresses};
   if (ours && call.method == "POST" && call.path == std::vector<std::string>{"images"}) {
     co_return co_await pullImage(call, exchange);
   }

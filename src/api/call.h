@@ -21,6 +21,7 @@ struct Call {
   conductor::Conductor& conductor;
   conductor::Accounts& accounts;
   std::string account;
+  std::string role;  // for which the caller acts; empty: the account itself
   std::string requestId;
   std::string method;
   std::string target;             // path as sent, for messages
@@ -92,6 +93,7 @@ net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less chang
 // okibi/v1/accounts[/{account}/keys[/{key}]]
 Result<Answer> serveAccounts(const Call& call);
 Result<Answer> serveQuotas(const Call& call);  // /okibi/v1/quotas[/requests[/{id}/{verdict}]]
+Result<Answer> serveRoles(const Call& call);   // /okibi/v1/roles[/{role}]
 Result<Answer> listImages(const Call& call);
 net::Task<Result<Answer>> removeImage(const Call& call);
 // Streams; answers by itself.

@@ -34,9 +34,19 @@ std::string publishedFunction(const Call& call, Function function, const std::st
   return functionJson(function, {call.region(), qualifier, restriction}, FunctionView::Full);
 }
 
+// Who acts for a role deploys for no other: else it could do whatever any role may.
+Result<void> mayPassRole(const Call& call, const FunctionSpec& spec) {
+  const std::string role = conductor::roleUseOf(spec, call.account).name;
+  if (call.role.empty() || role.empty() || role == call.role) return {};
+  return fail(ErrorKind::Denied,
+              fmt::format("role '{}' deploys no functions of role '{}'", call.role, role),
+              "AccessDenied");
+}
+
 Result<Answer> create(const Call& call) {
   auto spec = readNewFunction(call.body);
   if (!spec) return fail(spec.error());
+  if (auto may = mayPassRole(call, *spec); !may) return fail(may.error());
   auto function = call.conductor.create(call.account, std::move(*spec));
   if (!function) return fail(function.error());
   return ok(wholeFunction(call, **function));
@@ -57,6 +67,9 @@ Result<Answer> update(const Call& call) {
   if (!function) return fail(function.error());
   auto spec = readFunctionUpdate(call.body, (*function)->spec);
   if (!spec) return fail(spec.error());
+  for (const FunctionSpec* one : {&(*function)->spec, &std::as_const(*spec)}) {
+    if (auto may = mayPassRole(call, *one); !may) return fail(may.error());
+  }
   auto updated = call.conductor.update(call.function(), std::move(*spec));
   if (!updated) return fail(updated.error());
   return ok(wholeFunction(call, **updated));

@@ -10,6 +10,7 @@
 #include "auth/canonical.h"
 #include "auth/digest.h"
 #include "auth/legacy.h"
+#include "auth/temporary_key.h"
 #include "base/encoding.h"
 
 namespace okibi::auth {
@@ -72,14 +73,10 @@ Result<WallTime> readLegacyDate(const RequestHead& request, WallTime now) {
   return *date;
 }
 
-Result<AccessKey> findKey(const KeyLookup& keys, const std::string& id) {
-  auto key = keys(id);
-  if (!key) {
-    return fail(ErrorKind::Denied,
-                fmt::format("the access key id '{}' does not exist", id.substr(0, 64)),
-                "InvalidAccessKeyID");
-  }
-  return std::move(*key);
+std::unexpected<Error> noSuchKey(const std::string& id) {
+  return fail(ErrorKind::Denied,
+              fmt::format("the access key id '{}' does not exist", id.substr(0, 64)),
+              "InvalidAccessKeyID");
 }
 
 // A header outside the signature could be changed on the way without anybody noticing.
@@ -125,6 +122,24 @@ bool isHexDigest(std::string_view text) {
 
 }  // namespace
 
+Result<TemporaryAccess> Verifier::find(const RequestHead& request, const std::string& id,
+                                       const std::vector<std::string>& signedHeaders,
+                                       WallTime now) const {
+  if (!id.starts_with(kTemporaryPrefix)) {
+    auto key = keys_(id);
+    if (!key) return noSuchKey(id);
+    return TemporaryAccess{std::move(*key), {}, {}};
+  }
+  if (!temporary_) return noSuchKey(id);
+  constexpr std::string_view kHeader = "x-acs-security-token";
+  const auto token = headerValue(request, kHeader);
+  if (!token || token->empty()) return missing(kHeader);
+  if (std::ranges::find(signedHeaders, kHeader) == signedHeaders.end()) {
+    return notMatching(fmt::format("the header {} is not among SignedHeaders", kHeader));
+  }
+  return temporary_(id, *token, now);
+}
+
 Result<Caller> Verifier::verifyApi(const RequestHead& request, WallTime now) {
   auto authorization = readAuthorization(request);
   if (!authorization) return fail(std::move(authorization.error()));
@@ -140,21 +155,24 @@ Result<Caller> Verifier::verifyApi(const RequestHead& request, WallTime now) {
         fmt::format("x-acs-signature-nonce: {} characters, allowed {}", nonce.size(), kNonceMax),
         "InvalidArgument");
   }
-  const auto key = findKey(keys_, authorization->keyId);
-  if (!key) return fail(key.error());
+  const auto access = find(request, authorization->keyId, authorization->signedHeaders, now);
+  if (!access) return fail(access.error());
+  const AccessKey& key = access->key;
   const auto date = readDate(request, now);
   if (!date) return fail(date.error());
   if (auto all = requireSigned(request, *authorization); !all) return fail(std::move(all.error()));
 
-  Caller caller{key->account, key->id, *headerValue(request, "x-acs-content-sha256")};
+  Caller caller{key.account, key.id, *headerValue(request, "x-acs-content-sha256"), access->role};
   if (!isHexDigest(caller.bodySha256)) {
     return fail(ErrorKind::Invalid, "x-acs-content-sha256 is not a lower-case hex SHA-256",
                 "InvalidArgument");
   }
   constexpr std::array kRules{PathRule::ReplaceAll};
-  auto matched = matchSignature(request, *authorization, *key, kRules, caller.bodySha256);
+  auto matched = matchSignature(request, *authorization, key, kRules, caller.bodySha256);
   if (!matched) return fail(std::move(matched.error()));
-  if (!nonces_.admit(key->id, nonce, *date, now)) {
+  // Temporary keys come and go; the nonces of a role's are remembered together.
+  const std::string& signer = access->roleId.empty() ? key.id : access->roleId;
+  if (!nonces_.admit(signer, nonce, *date, now)) {
     return fail(ErrorKind::Denied,
                 "x-acs-signature-nonce was used before; each request needs a new one",
                 "AccessDenied");
@@ -175,8 +193,8 @@ Result<Caller> Verifier::verifyLegacy(const RequestHead& request, WallTime now) 
   }
   const auto date = readLegacyDate(request, now);
   if (!date) return fail(date.error());
-  const auto key = findKey(keys_, authorization->keyId);
-  if (!key) return fail(key.error());
+  const auto key = keys_(authorization->keyId);
+  if (!key) return noSuchKey(authorization->keyId);
   if (!constantTimeEqual(legacySignatureOf(request, key->secret), authorization->signature)) {
     return notMatching(
         "the request signature we calculated does not match the signature you provided; check the "
@@ -200,16 +218,16 @@ Result<Caller> Verifier::verifyTrigger(const RequestHead& request, WallTime now)
   if (!authorization) return fail(authorization.error());
   const auto date = readDate(request, now);
   if (!date) return fail(date.error());
-  const auto key = findKey(keys_, authorization->keyId);
-  if (!key) return fail(key.error());
   const auto& names = authorization->signedHeaders;
+  const auto access = find(request, authorization->keyId, names, now);
+  if (!access) return fail(access.error());
   if (std::ranges::find(names, "x-acs-date") == names.end()) {
     return notMatching("the header x-acs-date is not among SignedHeaders");
   }
   constexpr std::array kRules{PathRule::ReplaceAll, PathRule::ReplaceFirst};
-  auto matched = matchSignature(request, *authorization, *key, kRules, "");
+  auto matched = matchSignature(request, *authorization, access->key, kRules, "");
   if (!matched) return fail(std::move(matched.error()));
-  return Caller{key->account, key->id, {}};
+  return Caller{access->key.account, access->key.id, {}, access->role};
 }
 
 }  // namespace okibi::auth

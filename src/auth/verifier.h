@@ -4,13 +4,14 @@
 // of nonces; one thread.
 //
 // Refusals carry a wire code: MissingRequiredHeader (Invalid, 400); InvalidAccessKeyID,
-// SignatureNotMatch, AccessDenied (stale date, replayed nonce) (Denied, 403). Messages never
-// contain a secret or the expected signature.
+// SignatureNotMatch, AccessDenied (stale date, replayed nonce), InvalidSecurityToken.* (Denied,
+// 403). Messages never contain a secret or the expected signature.
 
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/access_key.h"
 #include "auth/nonce_cache.h"
@@ -23,15 +24,27 @@ namespace okibi::auth {
 // nullopt: no such key.
 using KeyLookup = std::function<std::optional<AccessKey>(std::string_view id)>;
 
+// A key that acts for a role, found by its token.
+struct TemporaryAccess {
+  AccessKey key;
+  std::string role, roleId;
+};
+using TemporaryLookup = std::function<Result<TemporaryAccess>(
+    std::string_view id, std::string_view token, WallTime now)>;
+
 // Who sent the request, once the signature was found good.
 struct Caller {
   std::string account, accessKeyId;
   std::string bodySha256;  // control API: what the body must hash to; empty for HTTP triggers
+  std::string role = {};   // what it may do is the role's; empty: all that the account may
 };
 
 class Verifier {
  public:
-  explicit Verifier(KeyLookup keys) : keys_(std::move(keys)) {}
+  // `temporary`: for key ids with kTemporaryPrefix, whose token must be sent and signed; without it
+  // there are none.
+  explicit Verifier(KeyLookup keys, TemporaryLookup temporary = {})
+      : keys_(std::move(keys)), temporary_(std::move(temporary)) {}
 
   // Control API. Needs only the head, so a stranger is refused before his body is read; the body is
   // checked afterwards with checkBody(). Every x-acs-* header and host must be among the signed
@@ -52,7 +65,11 @@ class Verifier {
   Result<Caller> verifyTrigger(const RequestHead& request, WallTime now) const;
 
  private:
+  Result<TemporaryAccess> find(const RequestHead& request, const std::string& id,
+                               const std::vector<std::string>& signedHeaders, WallTime now) const;
+
   KeyLookup keys_;
+  TemporaryLookup temporary_;
   NonceCache nonces_;
 };
 

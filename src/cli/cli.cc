@@ -34,6 +34,7 @@ struct CommandLine {
   PullOptions pull;
   KeyOptions key;
   QuotaOptions quota;
+  RoleOptions role;
   EstimateOptions estimate;
   SimulateOptions simulate;
   LoginOptions login;
@@ -193,6 +194,22 @@ void addQuotaCommands(App& app, CommandLine& l) {
     decide->add_option("request", l.quota.name, "The request's id")->required();
     decide->add_option("--note", l.quota.reason, "What to say to it");
   }
+}
+
+void addRoleCommands(App& app, CommandLine& l) {
+  App* role = app.add_subcommand("role", "What containers may do with the credentials they get");
+  role->require_subcommand(1);
+  App* create = add(*role, l, "create", "Make a role, or replace what it allows",
+                    [&l](Context& c) { return putRole(c, l.role); });
+  create->add_option("name", l.role.name, "Its name, for the field role of functions")->required();
+  create->add_option("--allow", l.role.allow, "InvokeFunction:f, Get*:team-*, ListFunctions:*")
+      ->type_name("ACTION:FUNCTION")
+      ->required();
+  add(*role, l, "ls", "List the roles", listRoles);
+  add(*role, l, "rm", "Delete one; its credentials end at once",
+      [&l](Context& c) { return removeRole(c, l.role.name); })
+      ->add_option("name", l.role.name, "The role")
+      ->required();
 }
 
 void addDomainCommands(App& app, CommandLine& l) {
@@ -384,6 +401,7 @@ void configure(App& app, CommandLine& line) {
   addAccountCommands(app, line);
   addQuotaCommands(app, line);
   addDomainCommands(app, line);
+  addRoleCommands(app, line);
   addOtherCommands(app, line);
   addSimulate(app, line);
   for (App* command : app.get_subcommands([](const App*) { return true; })) {

@@ -114,6 +114,15 @@ Outcome<void> listQuotaRequests(Context& context);
 Outcome<void> requestQuota(Context& context, const QuotaOptions& options);
 Outcome<void> decideQuota(Context& context, const QuotaOptions& options, const std::string& verb);
 
+struct RoleOptions {
+  std::string name;
+  std::vector<std::string> allow;  // ACTION[:FUNCTION]
+};
+// Makes it, or replaces what it allows.
+Outcome<void> putRole(Context& context, const RoleOptions& options);
+Outcome<void> listRoles(Context& context);
+Outcome<void> removeRole(Context& context, const std::string& name);
+
 struct EstimateOptions {
   std::string callsPerDay, seconds, gpu, gpuType, pricesFile;
 };

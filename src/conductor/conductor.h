@@ -114,6 +114,9 @@ class Conductor : private seams::InstanceListener {
   // failed. Sandboxes get them by `giver`; null: there is nothing to give, as of simulated ones.
   // Before start(); both outlive the loop, and settings().cards are the inventory's.
   void useCards(seams::GpuInventory& inventory, seams::CardGiver* giver, Bytes allowance);
+  // Who makes the credentials of roles. Before start(); outlives the loop. Without: nobody gets
+  // any.
+  void useCredentials(CredentialGiver& giver) { credentialGiver_ = &giver; }
   // Adds the cards and every function that was deployed; resumes unfinished deployments.
   void start();
   // Refuses new requests, lets the rest finish, stops every instance; returns at rest or at
@@ -187,6 +190,10 @@ class Conductor : private seams::InstanceListener {
   // happened to it before; closing kills the program.
   net::Task<Result<std::shared_ptr<Session>>> openSession(SessionOrder order);
   void closeSession(const std::shared_ptr<Session>& session);
+
+  // What a container of `revision` is to have there; null: nothing, as it has no role.
+  std::shared_ptr<const Credentials> credentialsFor(const Revision& revision,
+                                                    CredentialPlace place) const;
 
   // Views.
   std::vector<InstanceStatus> instances() const;
@@ -310,6 +317,7 @@ class Conductor : private seams::InstanceListener {
 
   seams::GpuInventory* gpus_ = nullptr;
   seams::CardGiver* cardGiver_ = nullptr;
+  CredentialGiver* credentialGiver_ = nullptr;
   seams::GpuUse gpuUse_;  // the last sample
   GpuWatchdog gpuWatchdog_;
   Bytes gpuAllowance_;

@@ -211,8 +211,9 @@ void Conductor::open(const Target& target, const FunctionSpec& spec, std::uint64
                      seams::PreparedImage image) {
   if (restrictionError(target.function)) return;
   const FunctionKey key(++lastFunction_);
-  auto revision = std::make_shared<Revision>(
-      Revision{key, target.function, spec, number, target.version, std::move(image)});
+  auto revision = std::make_shared<Revision>(Revision{key, target.function, spec, number,
+                                                      target.version, std::move(image),
+                                                      roleUseOf(spec, target.function.account)});
   revisions_.emplace(key, revision);
   std::optional<FunctionKey> replaces;
   if (const auto current = current_.find(target); current != current_.end()) {

@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "conductor/function_logs.h"
+#include "conductor/roles.h"
 #include "ledger/moment.h"
 #include "ledger/record.h"
 #include "ledger/usage_meter.h"
@@ -26,6 +27,7 @@ struct Revision {
   std::uint64_t number = 1;
   std::string version;  // "LATEST" or a version id
   seams::PreparedImage image;
+  RoleUse role = {};
 };
 
 // When each phase of a cold start ended (DESIGN, "cold start").

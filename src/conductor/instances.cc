@@ -101,7 +101,9 @@ void Conductor::noteStartsAtOnce(FunctionKey function) {
 
 net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   accounting_.instanceOpened(termsOf(*instance), momentNow(loop_));
-  auto spec = planStart(*instance, {instance->revision->ref.account, settings_.region});
+  auto spec =
+      planStart(*instance, {instance->revision->ref.account, settings_.region,
+                            credentialsFor(*instance->revision, CredentialPlace::Environment)});
   if (!spec) co_return fail(std::move(spec.error()));
   if (auto given = giveCard(*instance, *spec); !given) co_return given;
   instance->times.imaged = loop_.now();

@@ -21,6 +21,16 @@ std::vector<std::string> argumentsOf(const ContainerConfig& wanted,
   return arguments;
 }
 
+constexpr const char* kKeyId = "ALIBABA_CLOUD_ACCESS_KEY_ID";
+constexpr const char* kKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
+constexpr const char* kToken = "ALIBABA_CLOUD_SECURITY_TOKEN";
+
+// A function that brings its own is left with them whole: parts of two are none.
+bool hasOwnCredentials(const FunctionSpec& spec) {
+  return std::ranges::any_of(std::initializer_list<const char*>{kKeyId, kKeySecret, kToken},
+                             [&](const char* name) { return spec.environment.contains(name); });
+}
+
 std::vector<std::string> environmentOf(const Instance& instance, const Labels& labels,
                                        const seams::ImageConfig& image) {
   const FunctionSpec& spec = instance.revision->spec;
@@ -44,6 +54,11 @@ std::vector<std::string> environmentOf(const Instance& instance, const Labels& l
   merged["FC_FUNCTION_VERSION"] = instance.revision->version;
   merged["FC_VER_ID"] = instance.revision->version;
   merged["FC_FUNC_CODE_PATH"] = "/code";
+  if (labels.credentials && !hasOwnCredentials(spec)) {
+    merged[kKeyId] = labels.credentials->id;
+    merged[kKeySecret] = labels.credentials->secret;
+    merged[kToken] = labels.credentials->token;
+  }
   std::vector<std::string> environment;
   for (const auto& [key, value] : merged) environment.push_back(key + "=" + value);
   return environment;

@@ -2,6 +2,7 @@
 // What a sandbox needs, from a function's spec and its image. Pure. Rules: Function Compute fact
 // sheet 3.2 (environment), Docker's for entrypoint and command.
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -12,6 +13,7 @@ namespace okibi::conductor {
 
 struct Labels {
   std::string account, region;
+  std::shared_ptr<const Credentials> credentials = nullptr;  // null: none
 };
 
 // Invalid when neither image nor function says what to run.

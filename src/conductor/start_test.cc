@@ -50,7 +50,7 @@ class StartPlan : public testing::Test {
     revision.image.config = image;
     instance.revision = std::make_shared<Revision>(revision);
     instance.name = "c-1";
-    auto planned = planStart(instance, {"acct", "here"});
+    auto planned = planStart(instance, {"acct", "here", credentials});
     EXPECT_TRUE(planned);
     return planned ? *planned : seams::InstanceSpec{};
   }
@@ -67,6 +67,7 @@ class StartPlan : public testing::Test {
                            .architecture = {}};
   Revision revision;
   Instance instance;
+  std::shared_ptr<const Credentials> credentials;
 };
 
 TEST_F(StartPlan, EntrypointAndCommandFollowDocker) {
@@ -96,6 +97,25 @@ TEST_F(StartPlan, EnvironmentLaterWinsAndReservedNamesStay) {
   EXPECT_TRUE(has(planned, "FC_CUSTOM_LISTEN_PORT=8080"));
   EXPECT_TRUE(has(planned, "FC_INSTANCE_ID=c-1"));
   EXPECT_TRUE(has(planned, "FC_REGION=here"));
+}
+
+TEST_F(StartPlan, CredentialsAreInTheEnvironmentUnlessTheFunctionHasItsOwn) {
+  const auto count = [](const seams::InstanceSpec& planned) {
+    return std::ranges::count_if(planned.environment, [](const std::string& entry) {
+      return entry.starts_with("ALIBABA_CLOUD_");
+    });
+  };
+  EXPECT_EQ(count(plan()), 0);
+  credentials = std::make_shared<const Credentials>(Credentials{"STS.i", "s", "t"});
+  image.environment = {"ALIBABA_CLOUD_SECURITY_TOKEN=image"};
+  EXPECT_EQ(count(plan()), 3);
+  EXPECT_TRUE(has(plan(), "ALIBABA_CLOUD_ACCESS_KEY_ID=STS.i"));
+  EXPECT_TRUE(has(plan(), "ALIBABA_CLOUD_ACCESS_KEY_SECRET=s"));
+  EXPECT_TRUE(has(plan(), "ALIBABA_CLOUD_SECURITY_TOKEN=t"));
+  image.environment.clear();
+  spec.environment = {{"ALIBABA_CLOUD_ACCESS_KEY_ID", "own"}};
+  EXPECT_EQ(count(plan()), 1);
+  EXPECT_TRUE(has(plan(), "ALIBABA_CLOUD_ACCESS_KEY_ID=own"));
 }
 
 TEST_F(StartPlan, SharedMemoryIsAsAskedWithinHalfTheMemory) {

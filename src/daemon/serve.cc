@@ -25,6 +25,7 @@
 #include "daemon/default_identity.h"
 #include "daemon/flags.h"
 #include "gateway/gateway.h"
+#include "gateway/role_credentials.h"
 #include "gpu/simulated_cards.h"
 #include "images/oci_image_store.h"
 #include "net/http_server.h"
@@ -70,6 +71,30 @@ auth::KeyLookup keyLookup(const conductor::Accounts& accounts) {
     const seams::StoredAccessKey* found = accounts.key(id);
     if (!found) return std::nullopt;
     return auth::AccessKey{found->id, found->secret, found->account};
+  };
+}
+
+// The secret that temporary keys follow from: made at the first start, kept in the database.
+Result<std::string> temporaryKeyMaster(seams::StateStore& store) {
+  constexpr std::string_view kSetting = "temporaryKeyMaster";
+  auto kept = store.setting("", kSetting);
+  if (!kept) return fail(kept.error());
+  if (*kept) return std::move(**kept);
+  std::string made = auth::randomHex(32, auth::systemRandom());
+  if (auto put = store.putSetting("", kSetting, made); !put) return fail(put.error());
+  return made;
+}
+
+Result<std::unique_ptr<gateway::RoleCredentials>> openCredentials(
+    seams::StateStore& store, const conductor::Catalog& catalog) {
+  auto master = temporaryKeyMaster(store);
+  if (!master) return fail(master.error());
+  return std::make_unique<gateway::RoleCredentials>(catalog, std::move(*master));
+}
+
+auth::TemporaryLookup temporaryLookup(const gateway::RoleCredentials& credentials) {
+  return [&credentials](std::string_view id, std::string_view token, WallTime now) {
+    return credentials.find(id, token, now);
   };
 }
 
@@ -186,6 +211,13 @@ std::unique_ptr<seams::InstanceRuntime> openRuntime(net::Loop& loop, Launcher la
                                                     const runtime::Options& options) {
   if (!launcher) return std::make_unique<runtime::ProcessRuntime>(loop);
   return std::make_unique<runtime::NativeRuntime>(loop, std::move(*launcher), options);
+}
+
+Result<std::unique_ptr<images::OciImageStore>> openImages(net::Loop& loop,
+                                                          const std::filesystem::path& directory) {
+  images::OciImageStore::Options options;
+  options.stateDirectory = directory;
+  return images::OciImageStore::open(loop, std::move(options));
 }
 
 runtime::Options launchOptions(const Config& config, const std::filesystem::path& directory) {
@@ -337,16 +369,16 @@ Result<void> run(const Config& config) {
   DefaultIdentity own(config.tlsCertificate, config.tlsKey);
   if (auto read = own.refresh(conductor::wallNow()); !read) return read;
   catalog.domains().reserve(ownHosts(config, own));
-
-  images::OciImageStore::Options imageOptions;
-  imageOptions.stateDirectory = directory->path();
-  auto images = images::OciImageStore::open(*loop, std::move(imageOptions));
+  auto images = openImages(*loop, directory->path());
   if (!images) return fail(images.error());
   const auto runtime = openRuntime(*loop, std::move(*launcher), launching);
   auto owned = std::make_unique<conductor::Conductor>(
       *loop, settingsOf(config, *inventory, *directory), catalog, **accounting, **images, *runtime);
   conductor::Conductor& conductor = *owned;
-  auth::Verifier verifier(keyLookup(accounts));
+  auto credentials = openCredentials(**store, catalog);
+  if (!credentials) return fail(credentials.error());
+  conductor.useCredentials(**credentials);
+  auth::Verifier verifier(keyLookup(accounts), temporaryLookup(**credentials));
   auto queue = std::make_unique<conductor::AsyncQueue>(*loop, **store);
   if (auto loaded = queue->load(); !loaded) return loaded;
   std::optional<Doors> doors;

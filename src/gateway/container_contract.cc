@@ -29,6 +29,10 @@ void addContainerHeaders(net::Headers& headers, const conductor::Revision& revis
   headers.add("x-fc-qualifier", context.qualifier);
   headers.add("x-fc-version-id", revision.version);
   headers.add("x-fc-control-path", context.controlPath);
+  if (!context.credentials) return;
+  headers.add("x-fc-access-key-id", context.credentials->id);
+  headers.add("x-fc-access-key-secret", context.credentials->secret);
+  headers.add("x-fc-security-token", context.credentials->token);
 }
 
 void addServerTiming(net::Headers& headers, const conductor::Invocation& invocation,

@@ -2,6 +2,7 @@
 // What the container is told and what is kept from callers: the header rules of fact
 // sheet 3.2, 3.3. Pure.
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,8 @@ namespace okibi::gateway {
 
 struct ContainerContext {
   std::string account, region, requestId, qualifier;
-  std::string controlPath;  // "/invoke", "/http-invoke"
+  std::string controlPath;                                              // "/invoke", "/http-invoke"
+  std::shared_ptr<const conductor::Credentials> credentials = nullptr;  // null: none
 };
 
 // Adds the x-fc-* headers a container may rely on. REQUIRES: the caller's own x-fc-* are gone.

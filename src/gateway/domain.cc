@@ -56,11 +56,11 @@ Result<Gateway::Route> Gateway::routeDomain(const net::Exchange& exchange,
                             limits::kRequestTarget.count()),
                 "InvalidArgument");
   }
-  auto claims = authenticateCaller(config.http, domain.account, head, head.path(), verifier_,
-                                   conductor::wallNow());
-  if (!claims) return fail(claims.error());
   Route route;
   route.function = {domain.account, way.route->function};
+  auto claims = authenticateCaller(config.http, ownersOf(route.function), head, head.path(),
+                                   verifier_, conductor::wallNow());
+  if (!claims) return fail(claims.error());
   route.qualifier = way.route->qualifier;
   route.target = std::move(way.target);
   route.http = config.http;

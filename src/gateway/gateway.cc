@@ -78,11 +78,21 @@ Result<Gateway::Route> Gateway::routeTrigger(const net::Exchange& exchange) cons
   route.target = target.starts_with('/') ? std::string(target) : "/" + std::string(target);
   route.http = trigger->http;
   const std::string_view path = std::string_view(route.target).substr(0, route.target.find('?'));
-  auto claims = authenticateCaller(trigger->http, trigger->function.account, head, path, verifier_,
+  auto claims = authenticateCaller(trigger->http, ownersOf(route.function), head, path, verifier_,
                                    conductor::wallNow());
   if (!claims) return fail(claims.error());
   route.claims = std::move(*claims);
   return route;
+}
+
+MayCall Gateway::ownersOf(const FunctionRef& function) const {
+  return [this, function](const auth::Caller& caller) -> Result<void> {
+    if (caller.account != function.account) {
+      return fail(ErrorKind::Denied, "the key belongs to another account", "AccessDenied");
+    }
+    return conductor::mayAct(conductor_.catalog().resources(), caller.account, caller.role,
+                             conductor::kInvokeFunction, function.name);
+  };
 }
 
 net::Task<void> Gateway::serve(net::Exchange& exchange, std::string requestId) {

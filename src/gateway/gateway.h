@@ -63,6 +63,8 @@ class Gateway {
   const conductor::Domain* domainOf(const net::RequestHead& head) const;
   Result<Route> routeTrigger(const net::Exchange& exchange) const;
   Result<Route> routeDomain(const net::Exchange& exchange, const conductor::Domain& domain) const;
+  // The keys of its account, and those of roles that may invoke it.
+  MayCall ownersOf(const FunctionRef& function) const;
   static bool mustBeSecure(const net::Exchange& exchange, const conductor::Domain& domain);
   net::Task<void> sendToHttps(net::Exchange& exchange, const std::string& requestId,
                               const conductor::Domain& domain) const;

@@ -11,6 +11,7 @@
 #include "base/encoding.h"
 #include "conductor/testing_world.h"
 #include "gateway/kept_request.h"
+#include "gateway/role_credentials.h"
 #include "net/http_server.h"
 
 namespace okibi::gateway {
@@ -172,6 +173,47 @@ TEST_F(GatewayTest, WhatIsNotThereIsRefusedInWords) {
     later.headers.add("x-fc-invocation-type", "Later");
     EXPECT_EQ((co_await ask(later)).status, 400);
     EXPECT_EQ(world.runtime.starts(), 0u);
+  });
+}
+
+// ---- temporary credentials
+
+TEST_F(GatewayTest, ContainersGetTheCredentialsOfTheirRoleAndOfNoOther) {
+  world.runtime.script.app = mirror;
+  RoleCredentials credentials(world.catalog, std::string(64, 'm'));
+  world.conductor->useCredentials(credentials);
+  const auto as = [](std::string fields) {
+    return [fields](FunctionSpec& spec) { spec.inertFields = fields; };
+  };
+  const std::string arn = "acs:ram::" + std::string(kAccount) + ":role/caller";
+  const Role role{"0123", {{"InvokeFunction", "*"}}, {}, {}};
+  world.run([&]() -> net::Task<void> {
+    co_await deploy(as(R"({"role":")" + arn + R"("})"));
+    const auto sees = [&]() -> net::Task<std::string> {
+      net::RequestHead forged = throughTrigger("GET", "/");
+      forged.headers.add("x-fc-access-key-id", "forged");
+      const std::string both =
+          (co_await ask(invocation(), "event")).body + (co_await ask(forged)).body;
+      co_return both;
+    };
+    EXPECT_FALSE((co_await sees()).contains("x-fc-access-key")) << "the role was not made";
+    OKIBI_CHECK(world.catalog.resources().put({{std::string(kAccount), ""}, "caller"}, role));
+    const std::string with = co_await sees();
+    for (const std::string_view name : {"id: STS.", "secret: "}) {
+      const std::string field = "x-fc-access-key-" + std::string(name);
+      EXPECT_NE(with.find(field), with.rfind(field)) << "in both: " << with;
+    }
+    EXPECT_TRUE(with.contains("x-fc-security-token: "));
+    EXPECT_FALSE(with.contains("forged"));
+    for (const std::string fields : {R"("role":"acs:ram::2:role/caller")", R"("role":"other")",
+                                     R"("role":"caller","disableInjectCredentials":"Request")",
+                                     R"("role":"caller","disableInjectCredentials":"All")"}) {
+      FunctionSpec spec = world.catalog.find(World::ref("f"))->spec;
+      spec.inertFields = "{" + fields + "}";
+      OKIBI_CHECK(world.conductor->update(World::ref("f"), spec).has_value());
+      co_await world.settled(World::ref("f"));
+      EXPECT_FALSE((co_await sees()).contains("x-fc-access-key")) << fields;
+    }
   });
 }
 

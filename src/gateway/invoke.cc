@@ -46,8 +46,8 @@ Result<std::string> qualifierOf(std::string_view query) {
 }
 
 net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& verifier,
-                                   const GatewayOptions& options,
-                                   const conductor::Settings& settings) {
+                                   const GatewayOptions& options, conductor::Conductor& conductor) {
+  const conductor::Settings& settings = conductor.settings();
   const net::RequestHead& head = exchange.request();
   auto name = functionNameOf(head.path());
   if (!name) co_return fail(name.error());
@@ -59,6 +59,9 @@ net::Task<Result<Event>> readEvent(net::Exchange& exchange, auth::Verifier& veri
     auto verified = verifier.verifyApi(auth::signedPart(head), conductor::wallNow());
     if (!verified) co_return fail(verified.error());
     caller = std::move(*verified);
+    auto may = conductor::mayAct(conductor.catalog().resources(), caller.account, caller.role,
+                                 conductor::kInvokeFunction, *name);
+    if (!may) co_return fail(std::move(may.error()));
   }
   auto body = co_await net::readBody(
       exchange, isAsync(head) ? limits::kAsyncBody : limits::kSyncBody, settings.spoolDirectory);
@@ -110,7 +113,7 @@ net::Task<void> sendBody(net::Exchange& exchange, net::ResponseHead head,
 
 net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
                                 ledger::Moment received) {
-  Result<Event> event = co_await readEvent(exchange, verifier_, options_, conductor_.settings());
+  Result<Event> event = co_await readEvent(exchange, verifier_, options_, conductor_);
   if (!event) {
     co_await refuse(exchange, requestId, event.error());
     co_return;

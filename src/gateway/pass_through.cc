@@ -90,7 +90,8 @@ struct Gateway::Passing {
     head.target = std::move(target);
     addContainerHeaders(head.headers, revision,
                         {revision.ref.account, conductor.settings().region, requestId,
-                         attempt.invocation().qualifier, "/http-invoke"});
+                         attempt.invocation().qualifier, "/http-invoke",
+                         conductor.credentialsFor(revision, conductor::CredentialPlace::Request)});
   }
   void filterResponse(net::ResponseHead& head, Instant now) {
     word = head.headers.getOr("x-fc-status", "");

@@ -117,7 +117,7 @@ Result<PassedOn> checkJwt(const JwtRule& rule, const net::RequestHead& head, std
 
 }  // namespace
 
-Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, std::string_view account,
+Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, const MayCall& mayCall,
                                     const net::RequestHead& head, std::string_view path,
                                     const auth::Verifier& verifier, WallTime now) {
   Result<void> allowed;
@@ -136,9 +136,7 @@ Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, std::string_v
     case HttpAuth::Function: {
       auto caller = verifier.verifyTrigger(auth::signedPart(head), now);
       if (!caller) return fail(caller.error());
-      if (caller->account != account) {
-        return denied("the key belongs to another account");
-      }
+      allowed = mayCall(*caller);
       break;
     }
   }

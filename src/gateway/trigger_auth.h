@@ -3,6 +3,7 @@
 // Who may call an HTTP trigger or a custom domain (fact sheet 3.7): anonymous, function (a
 // signature of one of the owner's keys), bearer, basic, jwt. Pure. Messages are Function Compute's.
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,9 +20,12 @@ struct PassedOn {
   std::vector<std::pair<std::string, std::string>> headers, query;
 };
 
-// `account`: the owner; `path`: where the paths of jwt rules are looked up, without query. Denied,
+// Whether a signed caller may call the function behind it.
+using MayCall = std::function<Result<void>(const auth::Caller&)>;
+
+// `path`: where the paths of jwt rules are looked up, without query. Denied,
 // or Invalid for a missing header.
-Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, std::string_view account,
+Result<PassedOn> authenticateCaller(const HttpTriggerConfig& http, const MayCall& mayCall,
                                     const net::RequestHead& head, std::string_view path,
                                     const auth::Verifier& verifier, WallTime now);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Resources: what is configured around functions, less triggers: versions, aliases, minimum
-// instances, caps, asynchronous invocation, custom domains (fact sheet 1.5). Values only. Each kind
-// is one struct; a new kind is a struct here, its place in `Resource` and its fields in
+// instances, caps, asynchronous invocation, custom domains (fact sheet 1.5), roles. Values only.
+// Each kind is one struct; a new kind is a struct here, its place in `Resource` and its fields in
 // store/function_codec.cc.
 
 #include <array>
@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "model/domain.h"
 #include "model/function.h"
+#include "model/role.h"
 
 namespace okibi {
 
@@ -118,11 +119,11 @@ struct QuotaRequest {
 };
 
 using Resource = std::variant<Version, Alias, VersionCounter, InvocationRestriction, MinimumConfig,
-                              ConcurrencyCap, AsyncConfig, QuotaRequest, CustomDomain>;
+                              ConcurrencyCap, AsyncConfig, QuotaRequest, CustomDomain, Role>;
 // As stored: never renamed.
 inline constexpr std::array<std::string_view, std::variant_size_v<Resource>> kResourceKinds{
     "version", "alias", "versionCounter", "restriction", "minimum",
-    "cap",     "async", "quotaRequest",   "domain"};
+    "cap",     "async", "quotaRequest",   "domain",      "role"};
 
 // `owner.name` is empty for what belongs to the account; `name` for what a function has one of.
 struct ResourceId {

@@ -386,6 +386,26 @@ struct Fields<CustomDomain> {
   }
 };
 
+template <>
+struct Fields<RoleGrant> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& grant) {
+    archive("action", grant.action);
+    archive("function", grant.function);
+  }
+};
+
+template <>
+struct Fields<Role> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& role) {
+    archive("id", role.id);
+    archive("grants", role.grants);
+    archive("created", role.created);
+    archive("modified", role.modified);
+  }
+};
+
 class Writer {
  public:
   template <typename T>

@@ -137,6 +137,17 @@ inline CustomDomain randomDomain(Random& random) {
   return domain;
 }
 
+inline Role randomRole(Random& random) {
+  Role role;
+  role.id = randomText(random);
+  for (auto n = random.between(0, 3); n > 0; --n) {
+    role.grants.push_back({randomText(random), randomText(random)});
+  }
+  role.created = randomTime(random);
+  role.modified = randomTime(random);
+  return role;
+}
+
 // One of each kind, in order of Resource.
 inline std::vector<Resource> randomResources(Random& random) {
   const auto text = [&] { return randomText(random); };
@@ -154,7 +165,8 @@ inline std::vector<Resource> randomResources(Random& random) {
                       randomTime(random), randomTime(random)},
           QuotaRequest{text(), random.between(0, 99), random.between(0, 99), text(), text(), text(),
                        randomTime(random), randomTime(random)},
-          randomDomain(random)};
+          randomDomain(random),
+          randomRole(random)};
 }
 
 }  // namespace okibi::store

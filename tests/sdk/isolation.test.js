@@ -62,7 +62,7 @@ test('every list, with and without its name, shows nothing of it', async () => {
   const lists = ['/2023-03-30/functions', '/2023-03-30/provision-configs', '/2023-03-30/scaling-configs',
     '/2023-03-30/concurrency-configs', '/2023-03-30/async-invoke-configs', '/2023-03-30/tags-v2', '/2023-03-30/layers',
     '/2023-03-30/custom-domains', '/okibi/v1/instances', '/okibi/v1/usage', '/okibi/v1/invocations', '/okibi/v1/images',
-    '/okibi/v1/cards', '/okibi/v1/info', '/okibi/v1/quotas', '/okibi/v1/quotas/requests', '/okibi/v1/accounts'];
+    '/okibi/v1/cards', '/okibi/v1/info', '/okibi/v1/quotas', '/okibi/v1/quotas/requests', '/okibi/v1/accounts', '/okibi/v1/roles'];
   for (const path of lists) {
     for (const query of [{}, { functionName: name }, { functionName: `${account}/${name}` },
       { requestId: secretRequest }, { coldOnly: 'true' }, { prefix: name }]) {
