@@ -10,6 +10,9 @@ namespace okibi::api {
 net::Task<Result<void>> serveExec(const Call& call, net::Exchange& exchange,
                                   ledger::Moment received) {
   const net::RequestHead& head = exchange.request();
+  // As everywhere: what does not exist is said before what could be done with it.
+  auto function = call.conductor.catalog().get(call.function());
+  if (!function) co_return fail(std::move(function.error()));
   auto query = readQueryPairs(head.query());
   if (!query) co_return fail(std::move(query.error()));
   auto order = readExecOrder(*query);

@@ -3,6 +3,7 @@
 // as the role allows.
 const test = require('node:test');
 const util = require('@alicloud/openapi-util');
+const { RuntimeOptions } = require('@darabonba/typescript');
 const { assert, client, core, deploy, failsWith, fc, fetchRaw, invoke, okibi, remove, update } = require('./client');
 
 const name = 'with-role', target = 'called-by-role', role = 'sdk-caller';
@@ -58,6 +59,11 @@ test('the SDK does with them what the role allows, and no more', async () => {
   await failsWith(acting.deleteFunction(target), 'AccessDenied', 403,
     new RegExp(`role '${role}' does not allow DeleteFunction on '${target}'`));
   await failsWith(acting.listFunctions(new fc.ListFunctionsRequest({})), 'AccessDenied', 403, /ListFunctions on the account/);
+  const exec = new core.$OpenApiUtil.Params({ action: 'InvokeFunction', version: '2023-03-30', protocol: 'HTTP',
+    pathname: `/2023-03-30/functions/${target}/instances/x/exec`, method: 'GET', authType: 'AK', style: 'ROA',
+    reqBodyType: 'json', bodyType: 'json' });
+  await failsWith(acting.callApi(exec, new core.$OpenApiUtil.OpenApiRequest({ query: { command: 'id' }, headers: {} }),
+    new RuntimeOptions({})), 'AccessDenied', 403, /InstanceExec/);
   await failsWith(okibi('GET', 'roles', { as: acting }), 'AccessDenied', 403, /not for temporary credentials/);
   const forged = actingClient([keys[0], keys[1], `${keys[2].slice(0, -1)}_`]);
   await failsWith(invoke(target, 'x', { as: forged }), 'InvalidSecurityToken.Malformed', 403);
