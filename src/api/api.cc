@@ -39,6 +39,7 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
     if (!call.path.empty() && call.path[0] == "accounts") co_return serveAccounts(call);
     if (!call.path.empty() && call.path[0] == "quotas") co_return serveQuotas(call);
     if (!call.path.empty() && call.path[0] == "roles") co_return serveRoles(call);
+    if (!call.path.empty() && call.path[0] == "functions") co_return co_await serveHistory(call);
     co_return co_await serveOkibi(call);
   }
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);

@@ -92,6 +92,7 @@ Result<Answer> serveAccountConfigs(const Call& call);    // everything outside f
 net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images
 // okibi/v1/accounts[/{account}/keys[/{key}]]
 Result<Answer> serveAccounts(const Call& call);
+net::Task<Result<Answer>> serveHistory(const Call& call);  // okibi/v1/functions/{fn}/history
 Result<Answer> serveQuotas(const Call& call);  // /okibi/v1/quotas[/requests[/{id}/{verdict}]]
 Result<Answer> serveRoles(const Call& call);   // /okibi/v1/roles[/{role}]
 Result<Answer> listImages(const Call& call);

@@ -46,6 +46,11 @@ inline constexpr std::size_t kCipherSuites = 100;
 inline constexpr std::size_t kAccounts = 1000;
 inline constexpr std::size_t kKeysPerAccount = 10;
 
+// What `okibi whatif` can play again, of each function
+inline constexpr std::size_t kHistoryRequests = 100'000;  // the newest; about 7 MB of SQLite
+inline constexpr std::chrono::days kHistoryAge{30};
+inline constexpr std::size_t kHistoryPage = 10'000;
+
 // Instances
 inline constexpr Duration kFreezeAfterIdle = std::chrono::seconds(1);
 inline constexpr int kCardQuota = 30;       // GPU instances per account and region

@@ -80,6 +80,12 @@ Outcome<void> showCards(Context& context);
 Outcome<void> showUsage(Context& context, const std::string& name);
 // Why a call was cold, warm or refused, and what it cost.
 Outcome<void> explain(Context& context, const std::string& requestId);
+struct WhatIfOptions {
+  std::string name, concurrency, idle, slice, minimum, p99;
+  std::string since = "7d";
+};
+// The function's own requests under other settings.
+Outcome<void> whatIf(Context& context, const WhatIfOptions& options);
 Outcome<void> showColdStarts(Context& context, const std::string& name);
 
 struct PullOptions {

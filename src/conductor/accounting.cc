@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "conductor/clock.h"
 #include "ledger/fold.h"
+#include "ledger/history.h"
 #include "ledger/record_codec.h"
 #include "ledger/recovery.h"
 
@@ -48,6 +49,23 @@ seams::UsageRow toRow(const ledger::UsageLine& line) {
           .idleMs = u.idleMs,
           .idleGpuMbMs = u.idleGpuMbMs,
           .idleMemoryMbMs = u.idleMemoryMbMs};
+}
+
+std::int64_t microseconds(Duration time) {
+  return std::chrono::floor<std::chrono::microseconds>(time).count();
+}
+
+seams::HistoryRow toRow(const FunctionRef& function, const ledger::HistoryEntry& entry) {
+  return {.function = function,
+          .received = entry.received,
+          .waitedUs = microseconds(entry.waited),
+          .serviceUs = microseconds(entry.service),
+          .startUs = microseconds(entry.startTook),
+          .initUs = microseconds(entry.startInit),
+          .start = static_cast<int>(entry.start),
+          .fate = static_cast<int>(entry.fate),
+          .concurrency = entry.concurrency,
+          .sliceMb = entry.slice.wholeMib()};
 }
 
 // Rows older than this field know their day only.
@@ -222,8 +240,11 @@ Result<void> Accounting::fold() {
     auto batch = log_.readDurable(toLog(*position), kFoldBytes);
     if (!batch) return fail(batch.error());
     if (toStore(batch->next) == *position) return {};
-    seams::FoldBatch folded{
-        .from = *position, .to = toStore(batch->next), .usage = {}, .invocations = {}};
+    seams::FoldBatch folded{.from = *position,
+                            .to = toStore(batch->next),
+                            .usage = {},
+                            .invocations = {},
+                            .history = {}};
     for (const auto& line : ledger::fold(batch->records, prices_)) {
       folded.usage.push_back(toRow(line));
     }
@@ -237,6 +258,9 @@ Result<void> Accounting::fold() {
            .received = invocation->received,
            .kind = cold ? seams::InvocationClass::Cold : seams::InvocationClass::Warm,
            .record = ledger::encodePayload(record)});
+      if (const auto entry = ledger::historyOf(*invocation)) {
+        folded.history.push_back(toRow(invocation->function, *entry));
+      }
     }
     if (auto stored = store_.fold(folded); !stored) return stored;
     *position = folded.to;
@@ -287,6 +311,14 @@ net::Task<Result<std::vector<ledger::InvocationRecord>>> Accounting::invocations
     std::vector<FunctionRef> functions, seams::InvocationFilter filter, std::size_t limit) {
   if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
   co_return co_await loop_.offload([&] { return recent(functions, filter, limit); });
+}
+
+net::Task<Result<std::vector<seams::HistoryRow>>> Accounting::history(FunctionRef function,
+                                                                      std::int64_t after,
+                                                                      WallTime since,
+                                                                      std::size_t limit) {
+  if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
+  co_return co_await loop_.offload([&] { return store_.history(function, after, since, limit); });
 }
 
 Result<std::vector<ledger::InvocationRecord>> Accounting::recent(

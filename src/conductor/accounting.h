@@ -65,6 +65,10 @@ class Accounting {
   // Of all `functions` together, newest first.
   net::Task<Result<std::vector<ledger::InvocationRecord>>> invocations(
       std::vector<FunctionRef> functions, seams::InvocationFilter filter, std::size_t limit);
+  // As seams::StateStore::history, of all that has ended by now.
+  net::Task<Result<std::vector<seams::HistoryRow>>> history(FunctionRef function,
+                                                            std::int64_t after, WallTime since,
+                                                            std::size_t limit);
   const ledger::PriceBook& prices() const { return prices_; }
 
  private:

@@ -1,5 +1,7 @@
 #include "conductor/acts.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -28,6 +30,10 @@ void Conductor::Acts::operator()(planner::Dispatch command) const {
     invocation.phases =
         phasesWithin(instance->times, invocation.received.at, invocation.dispatched.at);
     invocation.concurrentStarts = instance->startsAtOnce;
+  }
+  if (!std::exchange(instance->served, true)) {
+    invocation.startTook = instance->times.ready - instance->times.ordered;
+    invocation.startInit = instance->times.ready - instance->times.listening;
   }
   ++instance->inFlight;
   invocation.use =

@@ -178,6 +178,9 @@ Result<void> Conductor::settle(Invocation& invocation, const Ending& ending) {
   }
   record.phases = invocation.phases;
   record.concurrentStarts = invocation.concurrentStarts;
+  record.concurrency = invocation.revision->spec.concurrency;
+  record.startTook = invocation.startTook;
+  record.startInit = invocation.startInit;
   record.waited = invocation.dispatched.at - invocation.received.at;
   return accounting_.endRequest(std::exchange(invocation.use, {}), std::move(record), now);
 }

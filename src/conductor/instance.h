@@ -50,6 +50,7 @@ struct Instance {
   std::string startReason;  // and why on that card
   std::string whyCard;
   StartTimes times;
+  bool served = false;   // a request has been given to it
   int startsAtOnce = 1;  // the most instances of its function that were starting while it was
   WallTime created{};
   InstancePhase phase = InstancePhase::Starting;

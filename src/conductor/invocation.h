@@ -38,6 +38,7 @@ class Invocation {
   std::optional<Duration> retryAfter;  // refused: when it may be served
   ledger::ColdPhases phases;
   int concurrentStarts = 0;
+  Duration startTook{}, startInit{};  // of its instance, if it is the first there
   ledger::UseId use;
   std::uint64_t outputMark = 0;  // where its instance's output stood at dispatch
 

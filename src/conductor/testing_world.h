@@ -109,7 +109,8 @@ class World {
   }
 
   Result<std::shared_ptr<Invocation>> arrive(const std::string& name) {
-    return conductor->arrive(ref(name), "", "r-" + std::to_string(++requests_), momentNow(*loop));
+    const ledger::Moment now{loop->now(), wall()};
+    return conductor->arrive(ref(name), "", "r-" + std::to_string(++requests_), now);
   }
 
   // One whole call, as the gateway makes it.
@@ -157,6 +158,9 @@ class World {
     OKIBI_CHECK(report.has_value(), "{}", report.error().message);
     co_return report->total.usage;
   }
+
+  // Of the requests that arrive; a test may let it follow the virtual clock.
+  std::function<WallTime()> wall = wallNow;
 
   net::VirtualClock clock;
   std::unique_ptr<net::Loop> loop = std::make_unique<net::Loop>(2, &clock);

@@ -160,6 +160,9 @@ InvocationRecord randomInvocation(Random& r) {
   record.gpuMemory = Bytes(r.between(0, 1 << 30));
   record.gpuPrice = randomPrice(r);
   record.bill = usageOfInterval(randomTerms(r), record.share);
+  record.concurrency = static_cast<int>(r.between(0, 200));
+  record.startTook = Duration(r.between(0, 1 << 30));
+  record.startInit = Duration(r.between(0, 1 << 30));
   return record;
 }
 
@@ -237,7 +240,7 @@ TEST(Codec, EveryTruncationAndEveryFlippedBitIsSeen) {
 
 TEST(Codec, UnknownVersionsTypesAndChoicesAreRefusedInWords) {
   std::string payload = encodePayload(DurableMark{1});
-  payload[0] = 3;
+  payload[0] = 4;
   EXPECT_NE(decodePayload(payload).error().message.find("newer"), std::string::npos);
   payload[0] = 1;
   payload[1] = 77;
@@ -247,11 +250,24 @@ TEST(Codec, UnknownVersionsTypesAndChoicesAreRefusedInWords) {
   EXPECT_FALSE(decodePayload(encodePayload(interval)));
 }
 
+constexpr std::size_t kStarts = 4 + 8 + 8;  // concurrency, start, initializer
+
+TEST(Codec, TheSecondVersionComesBackWithoutItsStart) {
+  InvocationRecord record = call(7);
+  record.bill.gpuMs = 3;
+  std::string payload = encodePayload(record);
+  payload.resize(payload.size() - kStarts);
+  payload[0] = 2;
+  const auto back = decodePayload(payload);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(std::get<InvocationRecord>(*back), record);
+}
+
 // A log written before prices and bills were recorded is still read.
 TEST(Codec, TheFirstVersionComesBackWithoutPriceAndBill) {
   InvocationRecord record = call(7);
   std::string payload = encodePayload(record);
-  const std::size_t added = 2 + 8 + 8 + 10 * 8;  // empty type, slice, price, bill
+  const std::size_t added = 2 + 8 + 8 + 10 * 8 + kStarts;  // empty type, slice, price, bill
   payload.resize(payload.size() - added);
   payload[0] = 1;
   const auto back = decodePayload(payload);

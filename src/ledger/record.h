@@ -76,6 +76,11 @@ struct InvocationRecord {
   Bytes gpuMemory;
   std::optional<UnitPrice> gpuPrice;
   Usage bill;
+  // Of its instance's configuration; 0 before the record's third format.
+  int concurrency = 0;
+  // How long its instance took to come up, and the initializer's part of that. On the first request
+  // that an instance serves, so that each start is told once; else zero.
+  Duration startTook{}, startInit{};
   bool operator==(const InvocationRecord&) const = default;
 };
 

@@ -16,8 +16,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the log is little-endian");
 
-constexpr std::uint8_t kVersion = 2;
-constexpr std::uint8_t kWithBills = 2;  // the first version with prices and bills
+constexpr std::uint8_t kVersion = 3;
+constexpr std::uint8_t kWithBills = 2;   // the first version with prices and bills
+constexpr std::uint8_t kWithStarts = 3;  // and with concurrency and the time of a start
 
 // One description of each record's fields serves both directions: `visit(archive, record)` calls
 // archive(field) in the order of the bytes.
@@ -226,6 +227,10 @@ void visit(A& archive, T& r) {
   size(archive, r.gpuMemory);
   price(archive, r.gpuPrice);
   usage(archive, r.bill);
+  if (archive.version() < kWithStarts) return;
+  int32(archive, r.concurrency);
+  time(archive, r.startTook);
+  time(archive, r.startInit);
 }
 
 template <typename A, typename T>

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
+
 namespace okibi::seams {
 namespace {
 
@@ -40,6 +42,18 @@ void trimClass(std::vector<RecentInvocation>& oldestFirst, InvocationClass kind)
                static_cast<std::ptrdiff_t>(kRecentInvocationsKept);
   std::erase_if(oldestFirst,
                 [&](const RecentInvocation& one) { return one.kind == kind && extra-- > 0; });
+}
+
+void trimHistory(std::vector<HistoryRow>& kept) {
+  if (kept.empty()) return;
+  const WallTime oldest =
+      std::ranges::max(kept, {}, &HistoryRow::received).received - limits::kHistoryAge;
+  auto first = kept.begin();
+  if (kept.size() > limits::kHistoryRequests) {
+    first = kept.end() - static_cast<std::ptrdiff_t>(limits::kHistoryRequests);
+  }
+  first = std::find_if(first, kept.end(), [&](const auto& one) { return one.received >= oldest; });
+  kept.erase(kept.begin(), first);
 }
 
 std::unexpected<Error> notThere(std::string_view what) {
@@ -125,6 +139,7 @@ Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
   std::erase_if(resources_, [&](const auto& entry) { return std::get<0>(entry.first) == ref; });
   std::erase_if(async_, [&](const auto& entry) { return entry.second.first.function == ref; });
   recent_.erase(ref);
+  history_.erase(ref);
   return {};
 }
 
@@ -255,6 +270,12 @@ Result<void> FakeStateStore::fold(const FoldBatch& batch) {
     kept.push_back(one);
     trimClass(kept, one.kind);
   }
+  for (const HistoryRow& one : batch.history) {
+    auto& kept = history_[one.function];
+    kept.push_back(one);
+    kept.back().sequence = kept.size() == 1 ? 1 : kept[kept.size() - 2].sequence + 1;
+  }
+  for (auto& [function, kept] : history_) trimHistory(kept);
   return {};
 }
 
@@ -281,6 +302,20 @@ Result<std::vector<RecentInvocation>> FakeStateStore::recentInvocations(const Fu
     if (filter == InvocationFilter::All || one->kind == InvocationClass::Cold) {
       found.push_back(*one);
     }
+  }
+  return found;
+}
+
+Result<std::vector<HistoryRow>> FakeStateStore::history(const FunctionRef& function,
+                                                        std::int64_t after, WallTime since,
+                                                        std::size_t limit) {
+  const Lock lock(mutex_);
+  std::vector<HistoryRow> found;
+  const auto kept = history_.find(function);
+  if (kept == history_.end()) return found;
+  for (const HistoryRow& one : kept->second) {
+    if (found.size() == limit) break;
+    if (one.sequence > after && one.received >= since) found.push_back(one);
   }
   return found;
 }

@@ -40,6 +40,8 @@ class FakeStateStore : public StateStore {
   Result<std::vector<RecentInvocation>> recentInvocations(const FunctionRef& function,
                                                           InvocationFilter filter,
                                                           std::size_t limit) override;
+  Result<std::vector<HistoryRow>> history(const FunctionRef& function, std::int64_t after,
+                                          WallTime since, std::size_t limit) override;
   Result<std::vector<StoredQuota>> quotas() override;
   Result<void> putQuota(std::string_view account, std::string_view name,
                         std::int64_t value) override;
@@ -66,6 +68,7 @@ class FakeStateStore : public StateStore {
   FoldPosition position_;
   std::map<UsageKey, UsageRow> usage_;
   std::map<FunctionRef, std::vector<RecentInvocation>> recent_;  // oldest first
+  std::map<FunctionRef, std::vector<HistoryRow>> history_;       // in order of end
   std::map<TextKey, std::int64_t> quotas_;
   std::map<TextKey, std::string> settings_;
 };

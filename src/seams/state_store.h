@@ -91,11 +91,24 @@ struct RecentInvocation {
   bool operator==(const RecentInvocation&) const = default;
 };
 
+// One request as it can be played again; fields as in ledger::HistoryEntry, times in microseconds.
+struct HistoryRow {
+  FunctionRef function;
+  WallTime received{};
+  std::int64_t waitedUs = 0, serviceUs = 0, startUs = 0, initUs = 0;
+  int start = 0, fate = 0;  // indices of StartKind and Fate
+  int concurrency = 0;
+  std::int64_t sliceMb = 0;
+  std::int64_t sequence = 0;  // set by the store; grows within a function
+  bool operator==(const HistoryRow&) const = default;
+};
+
 struct FoldBatch {
   FoldPosition from;  // must be where folding stands; otherwise AlreadyExists and nothing is added
   FoldPosition to;
   std::vector<UsageRow> usage;
   std::vector<RecentInvocation> invocations;
+  std::vector<HistoryRow> history = {};
 };
 
 enum class InvocationFilter { All, ColdOnly };
@@ -153,6 +166,12 @@ class StateStore {
   virtual Result<std::vector<RecentInvocation>> recentInvocations(const FunctionRef& function,
                                                                   InvocationFilter filter,
                                                                   std::size_t limit) = 0;
+
+  // In order of end, from the first whose sequence is above `after` and which was received at
+  // `since` or later. Kept: limits::kHistoryRequests per function, and what is no older than
+  // limits::kHistoryAge before the newest.
+  virtual Result<std::vector<HistoryRow>> history(const FunctionRef& function, std::int64_t after,
+                                                  WallTime since, std::size_t limit) = 0;
 
   // Quota by name ("gpuCards"); absent: the platform's default (base/limits.h)
   virtual Result<std::vector<StoredQuota>> quotas() = 0;  // ordered by account, name

@@ -17,6 +17,7 @@ struct Request {
   std::uint32_t function = 0;    // index into Workload::functions()
   Duration service{};            // its own time on an instance
   std::optional<Duration> cold;  // what a start costs that it has to wait for; nullopt: drawn
+  Duration init{};               // the end of `cold` that an initializer takes
 };
 
 struct WorkloadFunction {

@@ -18,7 +18,14 @@ constexpr const char* kAnyCard = "any";
 
 // Something that will happen by itself.
 struct Coming {
-  enum class Kind { RequestEnds, InstanceReady, InstanceParked, InstanceWoken, InstanceGone };
+  enum class Kind {
+    RequestEnds,
+    InstanceInitializes,
+    InstanceReady,
+    InstanceParked,
+    InstanceWoken,
+    InstanceGone
+  };
   Instant at;
   std::uint64_t order = 0;
   Kind kind = Kind::RequestEnds;
@@ -33,6 +40,10 @@ struct Open {
   Instant arrived;
   Duration service{}, cold{};
   std::uint32_t function = 0;
+};
+
+struct StartTime {
+  Duration whole{}, init{};  // init: the end of it
 };
 
 struct Live {
@@ -76,6 +87,7 @@ class World {
   Result<Tally> run() {
     if (Result<void> begun = workload_.rewind(); !begun) return fail(begun.error());
     Result<bool> more = workload_.next(next_);
+    if (options_.minimum > 0) introduceAll();
     while (true) {
       if (!more) return fail(more.error());
       const std::optional<Instant> arrival = *more ? std::optional(next_.at) : std::nullopt;
@@ -126,8 +138,11 @@ class World {
     switch (now.kind) {
       case Coming::Kind::RequestEnds:
         return endRequest(now.at, InvocationId(now.id));
+      case Coming::Kind::InstanceInitializes:
+        if (live_.contains(now.id)) options_.witness->initializing(InstanceId(now.id), now.at);
+        return;
       case Coming::Kind::InstanceReady:
-        return turn(now, Use::Idle, planner::InstanceReady{InstanceId(now.id)});
+        return becomeReady(now);
       case Coming::Kind::InstanceParked:
         return turn(now, Use::Parked, planner::InstanceParked{InstanceId(now.id)});
       case Coming::Kind::InstanceWoken:
@@ -137,6 +152,7 @@ class World {
         charge(found->second, now.at);
         countCard(found->second.use == Use::Parked ? 0 : -1);
         live_.erase(found);
+        if (options_.witness) options_.witness->closed(InstanceId(now.id), now.at);
         return step(now.at, planner::InstanceGone{InstanceId(now.id), {}});
       }
     }
@@ -150,21 +166,30 @@ class World {
     step(now.at, std::move(event));
   }
 
+  void becomeReady(const Coming& now) {
+    turn(now, Use::Idle, planner::InstanceReady{InstanceId(now.id)});
+    if (!options_.witness || !live_.contains(now.id)) return;
+    const auto view = planner_.instance(InstanceId(now.id));
+    const bool kept = view && view->kept;
+    options_.witness->ready(InstanceId(now.id), kept ? Witness::Kept::Yes : Witness::Kept::No,
+                            now.at);
+  }
+
   void endRequest(Instant at, InvocationId id) {
     const auto found = served_.find(id.value());
     Live& live = live_.at(found->second);
     served_.erase(found);
+    if (options_.witness) options_.witness->ended(id, at);
     if (--live.inFlight == 0) setUse(live, Use::Idle, at);
     step(at, planner::InvocationEnded{id, planner::Outcome::Completed});
   }
 
   void arrive() {
     const std::uint32_t function = next_.function;
-    if (function >= known_.size()) introduce(function);
-    if (!known_[function]) introduce(function);
+    if (function >= known_.size() || !known_[function]) introduce(function, next_.at);
     const InvocationId id(++lastRequest_);
     const Duration cold = next_.cold ? *next_.cold : options_.fleet.coldStart.sample(random_);
-    lastCold_[function] = cold;
+    lastStart_[function] = {cold, next_.init};
     open_[id.value()] = {next_.at, next_.service, cold, function};
     tally_.requests += weight(function);
     ++tally_.functions[function].requests;
@@ -176,10 +201,15 @@ class World {
   static FunctionKey keyOf(std::uint32_t function) { return FunctionKey(function + 1); }
   double weight(std::uint32_t function) const { return workload_.functions()[function].weight; }
 
-  void introduce(std::uint32_t function) {
+  // Their kept instances are there before the first request: nothing is known of their start.
+  void introduceAll() {
+    for (std::uint32_t i = 0; i < workload_.functions().size(); ++i) introduce(i, Instant());
+  }
+
+  void introduce(std::uint32_t function, Instant at) {
     if (function >= known_.size()) {
       known_.resize(function + 1);
-      lastCold_.resize(function + 1);
+      lastStart_.resize(function + 1);
       tally_.functions.resize(function + 1);
     }
     known_[function] = true;
@@ -193,7 +223,8 @@ class World {
     plan.idleTimeout = options_.policy.idleTimeout + Duration(1);
     if (options_.policy.parkAfter) plan.parkAfter = *options_.policy.parkAfter + Duration(1);
     plan.freezeAfter = std::nullopt;
-    step(next_.at, planner::FunctionAdded{plan, std::nullopt});
+    step(at, planner::FunctionAdded{plan, std::nullopt});
+    if (options_.minimum > 0) step(at, planner::MinimumChanged{plan.key, options_.minimum});
   }
 
   Bytes sliceOf(std::uint32_t function) const {
@@ -230,6 +261,9 @@ class World {
     }
     count(request, command.warmth, now_ - request.arrived + own);
     if (options_.observe) options_.observe(command.invocation.value(), WorldOptions::Fate::Served);
+    if (options_.witness) {
+      options_.witness->began(command.invocation, command.instance, now_ - request.arrived, now_);
+    }
     schedule(own + request.service, Coming::Kind::RequestEnds, command.invocation.value());
   }
 
@@ -273,9 +307,16 @@ class World {
     ++tally_.starts;
     if (command.ahead) ++tally_.startsAhead;
     countCard(+1);
-    const bool atOnce = options_.protocol == Protocol::Bound;
-    schedule(atOnce ? Duration::zero() : lastCold_[function], Coming::Kind::InstanceReady,
-             command.instance.value());
+    if (options_.witness) options_.witness->opened(command.instance, now_);
+    if (options_.protocol == Protocol::Bound) {
+      return schedule(Duration::zero(), Coming::Kind::InstanceReady, command.instance.value());
+    }
+    const StartTime& start = lastStart_[function];
+    if (options_.witness && start.init > Duration::zero()) {
+      schedule(start.whole - start.init, Coming::Kind::InstanceInitializes,
+               command.instance.value());
+    }
+    schedule(start.whole, Coming::Kind::InstanceReady, command.instance.value());
   }
 
   void obey(const planner::StopInstance& command) {
@@ -347,7 +388,7 @@ class World {
   std::unordered_map<std::uint64_t, std::uint64_t> served_;  // invocation to instance
   std::unordered_map<std::uint64_t, Live> live_;             // by instance
   std::vector<bool> known_;
-  std::vector<Duration> lastCold_;
+  std::vector<StartTime> lastStart_;  // as the newest request says
   std::vector<Command> spare_;
 };
 

@@ -20,6 +20,20 @@ enum class Protocol {
   Bound,
 };
 
+// Hears what instances do as the daemon's ledger does, in order of time. Under Protocol::Queue.
+class Witness {
+ public:
+  enum class Kept { No, Yes };
+  virtual ~Witness() = default;
+  virtual void opened(InstanceId instance, Instant now) = 0;
+  virtual void initializing(InstanceId instance, Instant now) = 0;
+  // The requests that waited for it have begun. Kept: one of the function's minimum.
+  virtual void ready(InstanceId instance, Kept kept, Instant now) = 0;
+  virtual void began(InvocationId request, InstanceId instance, Duration waited, Instant now) = 0;
+  virtual void ended(InvocationId request, Instant now) = 0;
+  virtual void closed(InstanceId instance, Instant now) = 0;
+};
+
 struct WorldOptions {
   Fleet fleet;
   Policy policy;
@@ -34,6 +48,8 @@ struct WorldOptions {
   // Told of each request, numbered in order of arrival, what became of it.
   enum class Fate { Served, RefusedEarly, Refused };
   std::function<void(std::uint64_t request, Fate)> observe = {};
+  int minimum = 0;  // instances each function keeps; they are there from the beginning
+  Witness* witness = nullptr;
   std::uint64_t seed = 1;  // of what is drawn from distributions
 };
 

@@ -177,10 +177,29 @@ ALTER TABLE usage ADD COLUMN idle_memory_mb_ms INTEGER NOT NULL DEFAULT 0;
 constexpr std::string_view kVersion8 =
     "ALTER TABLE async_events ADD COLUMN http INTEGER NOT NULL DEFAULT 0";
 
-constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
-                                 Migration{3, kVersion3}, Migration{4, kVersion4},
-                                 Migration{5, kVersion5}, Migration{6, kVersion6},
-                                 Migration{7, kVersion7}, Migration{8, kVersion8}};
+// Every request of a function, as it can be played again; `sequence` counts within the function.
+constexpr std::string_view kVersion9 = R"sql(
+CREATE TABLE history (
+  account     TEXT NOT NULL,
+  function    TEXT NOT NULL,
+  sequence    INTEGER NOT NULL,
+  received    INTEGER NOT NULL,
+  waited_us   INTEGER NOT NULL,
+  service_us  INTEGER NOT NULL,
+  start_us    INTEGER NOT NULL,
+  init_us     INTEGER NOT NULL,
+  start       INTEGER NOT NULL,
+  fate        INTEGER NOT NULL,
+  concurrency INTEGER NOT NULL,
+  slice_mb    INTEGER NOT NULL,
+  PRIMARY KEY (account, function, sequence)
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kMigrations{
+    Migration{1, kVersion1}, Migration{2, kVersion2}, Migration{3, kVersion3},
+    Migration{4, kVersion4}, Migration{5, kVersion5}, Migration{6, kVersion6},
+    Migration{7, kVersion7}, Migration{8, kVersion8}, Migration{9, kVersion9}};
 
 }  // namespace
 

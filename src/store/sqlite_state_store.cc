@@ -114,6 +114,11 @@ class SqliteStateStore : public seams::StateStore {
     const Lock lock(mutex_);
     return usage_.recent(database_, function, filter, limit);
   }
+  Result<std::vector<seams::HistoryRow>> history(const FunctionRef& function, std::int64_t after,
+                                                 WallTime since, std::size_t limit) override {
+    const Lock lock(mutex_);
+    return usage_.history(database_, function, after, since, limit);
+  }
 
   Result<std::vector<seams::StoredQuota>> quotas() override {
     const Lock lock(mutex_);

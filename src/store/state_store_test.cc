@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "seams/fake_state_store.h"
 #include "store/database.h"
 #include "store/random_spec.h"
@@ -275,12 +276,67 @@ TEST_P(StateStoreTest, RecentInvocationsAreNewestFirstAndBounded) {
   EXPECT_TRUE(store_->recentInvocations({"acc", "g"}, InvocationFilter::All, 3).value().empty());
 }
 
+HistoryRow played(std::int64_t n, WallTime received) {
+  return {.function = {"acc", "f"},
+          .received = received,
+          .waitedUs = n,
+          .serviceUs = n + 1,
+          .startUs = n + 2,
+          .initUs = n + 3,
+          .start = 1,
+          .fate = 0,
+          .concurrency = 4,
+          .sliceMb = 8192,
+          .sequence = n};
+}
+
+TEST_P(StateStoreTest, HistoryComesInOrderOfEndAndInPages) {
+  const WallTime at = kDay + 5s;
+  FoldBatch batch{{1, 0}, {1, 1}, {}, {}};
+  for (int i = 1; i <= 5; ++i) batch.history.push_back(played(i, at + i * 1ms));
+  batch.history[3].function.name = "g";
+  ASSERT_TRUE(store_->fold(batch));
+  FoldBatch more{{1, 1}, {1, 2}, {}, {}};
+  more.history.push_back(played(5, at));
+  ASSERT_TRUE(store_->fold(more));
+  reopen();
+  const FunctionRef function{"acc", "f"};
+  const auto all = store_->history(function, 0, at, 10).value();
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(all[0], played(1, at + 1ms));
+  EXPECT_EQ(all[4], played(5, at)) << "sequences have no holes";
+  const auto page = store_->history(function, all[1].sequence, at, 2).value();
+  ASSERT_EQ(page.size(), 2u);
+  EXPECT_EQ(page[0], all[2]);
+  EXPECT_EQ(store_->history(function, 0, at + 3ms, 10).value().size(), 2u);
+  EXPECT_EQ(store_->history({"other", "f"}, 0, at, 10).value().size(), 0u);
+}
+
+TEST_P(StateStoreTest, HistoryIsBoundedInRequestsAndDays) {
+  const WallTime at = kDay + 5s;
+  const FunctionRef function{"acc", "f"};
+  FoldBatch batch{{1, 0}, {1, 1}, {}, {}};
+  const auto many = static_cast<std::int64_t>(limits::kHistoryRequests) + 7;
+  for (std::int64_t i = 1; i <= many; ++i) batch.history.push_back(played(i, at));
+  ASSERT_TRUE(store_->fold(batch));
+  const auto kept = store_->history(function, 0, at, SIZE_MAX).value();
+  EXPECT_EQ(kept.size(), limits::kHistoryRequests);
+  EXPECT_EQ(kept.front().waitedUs, 8);
+  FoldBatch later{{1, 1}, {1, 2}, {}, {}};
+  later.history.push_back(played(1, at + limits::kHistoryAge + 1s));
+  ASSERT_TRUE(store_->fold(later));
+  EXPECT_EQ(store_->history(function, 0, WallTime{}, SIZE_MAX).value().size(), 1u);
+}
+
 TEST_P(StateStoreTest, AFunctionTakesItsInvocationsWithItAndLeavesItsUsage) {
   addAccount();
   addFunction("f");
-  ASSERT_TRUE(store_->fold({{1, 0}, {1, 1}, {row("f", kDay, 1)}, {invocation(1)}}));
+  FoldBatch batch{{1, 0}, {1, 1}, {row("f", kDay, 1)}, {invocation(1)}};
+  batch.history.push_back(played(1, kDay));
+  ASSERT_TRUE(store_->fold(batch));
   ASSERT_TRUE(store_->removeFunction({"acc", "f"}));
   EXPECT_TRUE(store_->recentInvocations({"acc", "f"}, InvocationFilter::All, 3).value().empty());
+  EXPECT_TRUE(store_->history({"acc", "f"}, 0, WallTime{}, 3).value().empty());
   EXPECT_EQ(store_->usage("acc", kDay, kDay).value().size(), 1u);
 }
 

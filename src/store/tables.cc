@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 #include <tuple>
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "store/function_codec.h"
 
 namespace okibi::store {
@@ -197,7 +199,9 @@ Result<void> FunctionTable::remove(Database& database, const FunctionRef& ref) {
   if (auto ok = remove_.run(database, ref.account, ref.name); !ok) return ok;
   if (database.changes() == 0) return notThere("function", ref.name);
   if (auto ok = removeResources_.run(database, ref.account, ref.name); !ok) return ok;
-  if (auto ok = removeInvocations_.run(database, ref.account, ref.name); !ok) return ok;
+  for (Prepared* remove : {&removeInvocations_, &removeHistory_}) {
+    if (auto ok = remove->run(database, ref.account, ref.name); !ok) return ok;
+  }
   return transaction->commit();
 }
 
@@ -341,6 +345,81 @@ Result<void> AsyncTable::remove(Database& database, std::string_view requestId) 
   return {};
 }
 
+// ---- History
+// -------------------------------------------------------------------------------------
+
+Result<std::int64_t> HistoryTable::lastSequence(Database& database, const FunctionRef& function) {
+  std::int64_t last = 0;
+  auto queried = last_.query(
+      database,
+      [&](const Statement& row) -> Result<void> {
+        last = row.isNull(0) ? 0 : row.integer(0);
+        return {};
+      },
+      function.account, function.name);
+  if (!queried) return fail(queried.error());
+  return last;
+}
+
+Result<void> HistoryTable::add(Database& database, const std::vector<seams::HistoryRow>& rows) {
+  std::map<FunctionRef, std::pair<std::int64_t, WallTime>> touched;  // last sequence, newest
+  for (const seams::HistoryRow& one : rows) {
+    const auto [at, isNew] = touched.try_emplace(one.function);
+    auto& [sequence, newest] = at->second;
+    if (isNew) {
+      const auto last = lastSequence(database, one.function);
+      if (!last) return fail(last.error());
+      sequence = *last;
+    }
+    newest = std::max(newest, one.received);
+    auto added = add_.run(database, one.function.account, one.function.name, ++sequence,
+                          one.received, one.waitedUs, one.serviceUs, one.startUs, one.initUs,
+                          one.start, one.fate, one.concurrency, one.sliceMb);
+    if (!added) return added;
+  }
+  for (const auto& [function, last] : touched) {
+    if (auto ok = trim(database, function, last.first, last.second); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> HistoryTable::trim(Database& database, const FunctionRef& function,
+                                std::int64_t lastSequence, WallTime newest) {
+  const auto most = static_cast<std::int64_t>(limits::kHistoryRequests);
+  auto trimmed = trimCount_.run(database, function.account, function.name, lastSequence - most);
+  if (!trimmed) return trimmed;
+  return trimAge_.run(database, function.account, function.name,
+                      WallTime(newest - limits::kHistoryAge));
+}
+
+Result<std::vector<seams::HistoryRow>> HistoryTable::rows(Database& database,
+                                                          const FunctionRef& function,
+                                                          std::int64_t after, WallTime since,
+                                                          std::size_t limit) {
+  std::vector<seams::HistoryRow> found;
+  auto queried = rows_.query(
+      database,
+      [&](const Statement& row) -> Result<void> {
+        seams::HistoryRow one;
+        one.function = {row.text(0), row.text(1)};
+        one.sequence = row.integer(2);
+        one.received = timeAt(row, 3);
+        one.waitedUs = row.integer(4);
+        one.serviceUs = row.integer(5);
+        one.startUs = row.integer(6);
+        one.initUs = row.integer(7);
+        one.start = static_cast<int>(row.integer(8));
+        one.fate = static_cast<int>(row.integer(9));
+        one.concurrency = static_cast<int>(row.integer(10));
+        one.sliceMb = row.integer(11);
+        found.push_back(std::move(one));
+        return {};
+      },
+      function.account, function.name, after, since,
+      static_cast<std::int64_t>(std::min(limit, limits::kHistoryRequests)));
+  return allOf(std::move(queried), std::move(found));
+}
+
 // ---- Usage
 // ---------------------------------------------------------------------------------------
 
@@ -376,6 +455,7 @@ Result<void> UsageTable::fold(Database& database, const seams::FoldBatch& batch)
     if (auto ok = addUsage(database, row); !ok) return ok;
   }
   if (auto ok = addInvocations(database, batch.invocations, now->nextSequence); !ok) return ok;
+  if (auto ok = history_.add(database, batch.history); !ok) return ok;
   auto moved = setState_.run(database, batch.to.segment, batch.to.offset, now->nextSequence);
   if (!moved) return moved;
   return transaction->commit();

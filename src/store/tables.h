@@ -71,6 +71,7 @@ class FunctionTable {
   Prepared remove_{"DELETE FROM functions WHERE account = ? AND name = ?"};
   Prepared removeResources_{"DELETE FROM resources WHERE account = ? AND function = ?"};
   Prepared removeInvocations_{"DELETE FROM invocations WHERE account = ? AND function = ?"};
+  Prepared removeHistory_{"DELETE FROM history WHERE account = ? AND function = ?"};
 };
 
 class TriggerTable {
@@ -137,6 +138,35 @@ class AsyncTable {
   Prepared remove_{"DELETE FROM async_events WHERE request_id = ?"};
 };
 
+class HistoryTable {
+ public:
+  Result<void> add(Database& database, const std::vector<seams::HistoryRow>& rows);
+  Result<std::vector<seams::HistoryRow>> rows(Database& database, const FunctionRef& function,
+                                              std::int64_t after, WallTime since,
+                                              std::size_t limit);
+
+ private:
+  Result<std::int64_t> lastSequence(Database& database, const FunctionRef& function);
+  Result<void> trim(Database& database, const FunctionRef& function, std::int64_t lastSequence,
+                    WallTime newest);
+
+  Prepared last_{"SELECT max(sequence) FROM history WHERE account = ? AND function = ?"};
+  Prepared add_{
+      "INSERT INTO history (account, function, sequence, received, waited_us, service_us, "
+      "start_us, init_us, start, fate, concurrency, slice_mb) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
+  // Sequences have no holes, so this and what is older than a time go without counting.
+  Prepared trimCount_{"DELETE FROM history WHERE account = ? AND function = ? AND sequence <= ?"};
+  Prepared trimAge_{
+      "DELETE FROM history WHERE account = ?1 AND function = ?2 AND sequence < "
+      "(SELECT sequence FROM history WHERE account = ?1 AND function = ?2 AND received >= ?3 "
+      "ORDER BY sequence LIMIT 1)"};
+  Prepared rows_{
+      "SELECT account, function, sequence, received, waited_us, service_us, start_us, init_us, "
+      "start, fate, concurrency, slice_mb FROM history WHERE account = ? AND function = ? AND "
+      "sequence > ? AND received >= ? ORDER BY sequence LIMIT ?"};
+};
+
 class UsageTable {
  public:
   Result<seams::FoldPosition> position(Database& database);
@@ -147,6 +177,11 @@ class UsageTable {
                                                       const FunctionRef& function,
                                                       seams::InvocationFilter filter,
                                                       std::size_t limit);
+  Result<std::vector<seams::HistoryRow>> history(Database& database, const FunctionRef& function,
+                                                 std::int64_t after, WallTime since,
+                                                 std::size_t limit) {
+    return history_.rows(database, function, after, since, limit);
+  }
 
  private:
   struct State {
@@ -159,6 +194,7 @@ class UsageTable {
                               const std::vector<seams::RecentInvocation>& invocations,
                               std::int64_t& nextSequence);
 
+  HistoryTable history_;
   Prepared state_{"SELECT segment, offset, next_sequence FROM fold_state"};
   Prepared setState_{"UPDATE fold_state SET segment = ?, offset = ?, next_sequence = ?"};
   Prepared addUsage_{

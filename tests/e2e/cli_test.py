@@ -278,6 +278,43 @@ class Watching(Cli):
         self.fails(FAILED, "explain", "1-none", saying=["'1-none'", "1,000"])
 
 
+class WhatIf(Cli):
+    def test_settings_side_by_side(self):
+        self.ok("deploy", "-f", self.write(
+            "tried", idleTimeout=1, gpuConfig={"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}))
+        self.fails(FAILED, "whatif", "tried", saying=["TooLittleHistory", "0 served requests", "--since"])
+        for _ in range(3):  # with a gap in which the instance goes
+            for _ in range(8):
+                self.ok("invoke", "tried", "-d", "x")
+            wait_for(lambda: all(i["functionName"] != "tried" for i in self.json("ps")["instances"]))
+
+        text = self.ok("whatif", "tried", "--concurrency", "1,4", "--idle", "1,300", "--slice", "1,2",
+                       "--p99", "60")
+        for word in ("replayed 24 requests of 'tried'", "CONCURRENCY", "COLD STARTS", "WAIT P50",
+                     "cheapest within --p99", "as it is now", "assumed:", "service times are as recorded"):
+            self.assertIn(word, text)
+        shown = self.json("whatif", "tried", "--idle", "1,300", "--min", "0,1", "--p99", "60")
+        self.assertEqual((shown["requests"], len(shown["settings"])), (24, 4))
+        short, kept_short, long, kept_long = shown["settings"]
+        self.assertGreaterEqual(short["coldStarts"], 2)
+        self.assertEqual(long["coldStarts"], 1)
+        self.assertEqual((kept_short["coldStarts"], kept_long["coldStarts"]), (0, 0))
+        self.assertGreater(kept_long["cost"], long["cost"])
+        self.assertIn(shown["cheapest"], (0, 2))
+        # What is replayed as it was recorded is billed as it was billed.
+        billed = self.json("usage", "tried")["functions"][0]["cost"]
+        self.assertAlmostEqual(short["cost"], billed, delta=0.35 * billed)
+        self.assertIn("no setting keeps", self.ok("whatif", "tried", "--p99", "0"))
+
+    def test_what_is_wrong_is_named(self):
+        self.fails(FAILED, "whatif", "nobody", saying=["FunctionNotFound", "'nobody'"])
+        self.fails(USAGE, "whatif", "tried", "--concurrency", "0,a", saying=["--concurrency", "'0'", "1–200"])
+        self.fails(USAGE, "whatif", "tried", "--idle", "60,x", saying=["--idle", "'x'", "1–3600"])
+        self.fails(USAGE, "whatif", "tried", "--since", "31d", saying=["--since", "30d"])
+        self.fails(USAGE, "whatif", "tried", "--p99", "soon", saying=["--p99", "'soon'"])
+        self.fails(USAGE, "whatif", saying=["name is required"])
+
+
 class Estimating(Cli):
     """Before deploying, without a daemon."""
 
