@@ -63,6 +63,7 @@ json::object configurationJson(const Call& call, const FunctionSpec& spec) {
                    {"mostInstances", mostInstances(call, spec, quotas)},
                    {"startBurst", quotas.burst},
                    {"startGrowth", quotas.growth},
+                   {"cardTurns", call.conductor.settings().planner.cardTurns},
                    {"minimum", 0},
                    {"keptRunning", true}};
   const auto* kept =

@@ -61,6 +61,7 @@ void readConfiguration(const Json& configuration, FetchedHistory& history) {
   history.recording.mostInstances = static_cast<int>(whole(configuration, "mostInstances"));
   history.recording.startBurst = static_cast<int>(whole(configuration, "startBurst"));
   history.recording.startGrowth = static_cast<int>(whole(configuration, "startGrowth"));
+  history.recording.cardTurns = static_cast<int>(whole(configuration, "cardTurns"));
   history.recording.keptRunning = isTrue(configuration, "keptRunning");
   sim::WhatIfSetting& current = history.current;
   current.concurrency = static_cast<int>(whole(configuration, "concurrency"));

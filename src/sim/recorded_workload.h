@@ -34,6 +34,8 @@ class RecordedWorkload : public Workload {
     return {};
   }
   Result<bool> next(Request& request) override;
+  // How long the start takes that is drawn first.
+  Duration firstStart() const { return *requests_.front().cold; }
 
  private:
   std::vector<Request> requests_;

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "ledger/fold.h"
 #include "ledger/usage_meter.h"
 #include "model/gpu_spec.h"
@@ -23,8 +24,12 @@ using Fate = ledger::HistoryEntry::Fate;
 // The ledger beside a simulated world: what the conductor tells the meter, in the same order.
 class Ledger : public Witness {
  public:
-  Ledger(const Recording& recording, const WhatIfSetting& setting)
-      : prices_(recording.prices), terms_(recording.terms), keptRunning_(recording.keptRunning) {
+  // Nothing before `begin` is billed.
+  Ledger(const Recording& recording, const WhatIfSetting& setting, Instant begin)
+      : prices_(recording.prices),
+        terms_(recording.terms),
+        keptRunning_(recording.keptRunning),
+        begin_(begin) {
     if (!terms_.gpuType.empty()) {
       terms_.gpuMemory = setting.slice;
       terms_.gpuPrice = prices_.gpuPrice(terms_.gpuType);
@@ -88,8 +93,8 @@ class Ledger : public Witness {
 
   static std::string nameOf(InstanceId instance) { return std::to_string(instance.value()); }
   ledger::Moment at(Instant now) {
-    last_ = now;
-    return {now, {}};
+    last_ = std::max(now, begin_);
+    return {last_, {}};
   }
   ledger::UseId beginHook(InstanceId instance, Instant now) {
     return meter_.begin(nameOf(instance), ledger::UseKind::Hook, at(now));
@@ -114,6 +119,7 @@ class Ledger : public Witness {
   const ledger::PriceBook prices_;
   ledger::InstanceTerms terms_;
   const bool keptRunning_;
+  const Instant begin_;
   ledger::UsageMeter meter_;
   ledger::Records records_;
   Instant last_{};
@@ -142,6 +148,8 @@ WorldOptions worldFor(const Recording& recording, const WhatIfSetting& setting) 
   options.cardQuota = std::max(1, recording.mostInstances);
   options.startBurst = recording.startBurst;
   options.startGrowth = recording.startGrowth;
+  options.queue = limits::kQueuePerFunction;
+  options.cardTurns = recording.cardTurns;
   options.minimum = setting.minimum;
   options.seed = recording.seed;
   return options;
@@ -220,12 +228,15 @@ Result<WhatIfRow> whatIf(const Recording& recording, const WhatIfSetting& settin
   // A CPU function is bounded by its instances alone: any slice of an endless card will do.
   const Bytes booked = onCard ? bookedSlice(recording, setting.slice) : Bytes::gib(1);
   RecordedWorkload workload(recording, setting.slice, booked);
-  Ledger ledger(recording, setting);
   WorldOptions options = worldFor(recording, setting);
+  // What is kept was there before: its start teaches the planner how long one takes, no more.
+  if (setting.minimum > 0) options.lead = workload.firstStart();
+  const Instant begin(options.lead);
+  Ledger ledger(recording, setting, begin);
   options.witness = &ledger;
   Result<Tally> tally = simulate(options, workload);
   if (!tally) return fail(tally.error());
-  ledger.finish(Instant(workload.horizon()));
+  ledger.finish(begin + workload.horizon());
   WhatIfRow row;
   row.setting = setting;
   row.requests = static_cast<std::size_t>(tally->requests);

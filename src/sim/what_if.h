@@ -24,7 +24,7 @@ struct Recording {
   ledger::PriceBook prices;
   std::vector<Bytes> cards;  // memory of each card it can be on; empty: as many as it wants
   int mostInstances = 0;     // by quota and cap; at least 1
-  int startBurst = 0, startGrowth = 0;  // as in planner::PlannerConfig
+  int startBurst = 0, startGrowth = 0, cardTurns = 0;  // as in planner::PlannerConfig
   Duration queueDeadline{};
   bool keptRunning = true;  // kept instances are active while they idle; else they rest
   std::uint64_t seed = 1;   // of the starts that are drawn

@@ -105,6 +105,32 @@ TEST(WhatIf, AKeptInstanceIsThereFromTheBeginningAndIsBilledWhileItIdles) {
   EXPECT_LT(frozen.cost, running.cost);
 }
 
+// How long a start takes is known from the kept one, so that who finds it busy may wait in line.
+TEST(WhatIf, ShortRequestsWaitForAKeptInstanceRatherThanForAStart) {
+  std::vector<ledger::HistoryEntry> requests;
+  for (int i = 0; i < 12; ++i) {
+    requests.push_back(request(i * 300s, 1s, 5s));
+    if (i >= 3) requests.push_back(request(i * 300s + 400ms, 1s));
+  }
+  const WhatIfRow row = run(recordingOf(requests, 1h), setting(1, 60s, 1));
+  EXPECT_EQ(row.tally.starts, 1);
+  EXPECT_EQ(row.waitAt(1), 600ms);
+  EXPECT_EQ(row.usage.gpuMs, 3'600'000);
+  EXPECT_NEAR(row.tally.gbIn(Use::Starting), 0, 1e-9) << "it started before the hour";
+}
+
+TEST(WhatIf, InstancesTakeTurnsOnACardWhereTheDaemonMakesThem) {
+  std::vector<ledger::HistoryEntry> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back(request(i / 2 * 100s, 4s, 1s));
+  Recording recording = recordingOf(requests, 20min);
+  recording.cards = {Bytes::gib(16)};
+  const WhatIfRow shared = run(recording, setting(1, 5min));
+  recording.cardTurns = 1;
+  const WhatIfRow inTurn = run(recording, setting(1, 5min));
+  EXPECT_EQ(shared.waitAt(1), 1s);
+  EXPECT_EQ(inTurn.waitAt(1), 5s) << "a start, then its neighbour's request";
+}
+
 // Function Compute's rule: the more requests an instance serves at once, the fewer meet a start.
 TEST(WhatIf, ColdStartProbabilityFallsAsConcurrencyRises) {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
@@ -116,7 +142,8 @@ TEST(WhatIf, ColdStartProbabilityFallsAsConcurrencyRises) {
     for (std::size_t i = 1; i < cold.size(); ++i) {
       EXPECT_LE(cold[i], cold[i - 1]) << "seed " << seed << " step " << i;
     }
-    EXPECT_LT(cold.back(), cold.front() / 2) << "seed " << seed;
+    // With one at a time too, who can be served sooner by waiting in line starts nothing.
+    EXPECT_LT(cold.back(), 0.7 * cold.front()) << "seed " << seed;
   }
 }
 

@@ -58,7 +58,8 @@ planner::PlannerConfig configFor(const WorldOptions& options) {
   constexpr int kNoLimit = std::numeric_limits<int>::max() / 4;
   config.cardQuota = options.cardQuota > 0 ? options.cardQuota : kNoLimit;
   config.instanceQuota = kNoLimit;
-  config.queuePerFunction = 1'000'000;
+  config.queuePerFunction = options.queue;
+  config.cardTurns = options.cardTurns;
   if (options.policy.parkAfter) config.hostMemory = options.fleet.hostMemory;
   config.keepAlive = options.policy.kind;
   // In the literature's protocol nobody waits in line.
@@ -80,13 +81,14 @@ class World {
         workload_(workload),
         planner_(configFor(options)),
         random_(options.seed),
-        horizon_(Instant(workload.horizon())) {
+        begin_(Instant(options.lead)),
+        horizon_(begin_ + workload.horizon()) {
     addCards();
   }
 
   Result<Tally> run() {
     if (Result<void> begun = workload_.rewind(); !begun) return fail(begun.error());
-    Result<bool> more = workload_.next(next_);
+    Result<bool> more = nextArrival();
     if (options_.minimum > 0) introduceAll();
     while (true) {
       if (!more) return fail(more.error());
@@ -94,13 +96,19 @@ class World {
       if (advance(arrival)) continue;
       if (!arrival) break;
       arrive();
-      more = workload_.next(next_);
+      more = nextArrival();
     }
     close();
     return std::move(tally_);
   }
 
  private:
+  Result<bool> nextArrival() {
+    Result<bool> more = workload_.next(next_);
+    next_.at += options_.lead;
+    return more;
+  }
+
   void addCards() {
     std::vector<CardGroup> groups = options_.fleet.cards;
     if (groups.empty()) groups.push_back({1, kAnyCard, kEndlessCard});
@@ -201,7 +209,7 @@ class World {
   static FunctionKey keyOf(std::uint32_t function) { return FunctionKey(function + 1); }
   double weight(std::uint32_t function) const { return workload_.functions()[function].weight; }
 
-  // Their kept instances are there before the first request: nothing is known of their start.
+  // Their kept instances are there before the first request.
   void introduceAll() {
     for (std::uint32_t i = 0; i < workload_.functions().size(); ++i) introduce(i, Instant());
   }
@@ -209,7 +217,7 @@ class World {
   void introduce(std::uint32_t function, Instant at) {
     if (function >= known_.size()) {
       known_.resize(function + 1);
-      lastStart_.resize(function + 1);
+      lastStart_.resize(function + 1, {options_.lead, {}});
       tally_.functions.resize(function + 1);
     }
     known_[function] = true;
@@ -356,11 +364,13 @@ class World {
     live.use = use;
   }
 
-  // What an instance did until now. Only busy time counts beyond the horizon.
+  // What an instance did until now, from the first arrival on. Only busy time counts beyond the
+  // horizon.
   void charge(Live& live, Instant until) {
     const bool beyond = live.use == Use::Busy || live.use == Use::Starting;
     const Instant end = beyond ? until : std::min(until, horizon_);
-    const double seconds = std::max(0.0, toSeconds(end - live.since)) * weight(live.function);
+    const Instant from = std::max(live.since, begin_);
+    const double seconds = std::max(0.0, toSeconds(end - from)) * weight(live.function);
     const auto use = static_cast<std::size_t>(live.use);
     const double gib = static_cast<double>(sliceOf(live.function).wholeMib()) / 1024;
     tally_.seconds[use] += seconds;
@@ -376,7 +386,7 @@ class World {
   Workload& workload_;
   planner::Planner planner_;
   Random random_;
-  const Instant horizon_;
+  const Instant begin_, horizon_;
   Tally tally_;
   std::string cardType_;
   Instant now_{};

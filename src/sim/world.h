@@ -41,6 +41,8 @@ struct WorldOptions {
   int concurrency = 1;                           // requests an instance serves at once
   Bytes slice = Bytes::gib(8);                   // where the workload says nothing
   Duration deadline = std::chrono::seconds(60);  // a request's wait for capacity
+  std::size_t queue = 1'000'000;                 // requests of a function that wait at once
+  int cardTurns = 0;                             // instances that compute on a card at once; 0: all
   int cardQuota = 0;                             // GPU instances; 0: no limit
   int startBurst = 0, startGrowth = 0;  // instances started at once, per minute; 0: no limit
   Duration hasty{};                     // deadline of every fourth; zero: as the others'
@@ -49,6 +51,9 @@ struct WorldOptions {
   enum class Fate { Served, RefusedEarly, Refused };
   std::function<void(std::uint64_t request, Fate)> observe = {};
   int minimum = 0;  // instances each function keeps; they are there from the beginning
+  // How long they start: the first arrival comes that much later than the workload says, and so
+  // ends the horizon. Nothing before it is counted.
+  Duration lead{};
   Witness* witness = nullptr;
   std::uint64_t seed = 1;  // of what is drawn from distributions
 };

@@ -1,5 +1,6 @@
-// okibi whatif against life: an hour of requests is predicted for a configuration, and played under
-// it with the daemon's own conductor, planner and ledger. Processes are fake and time is virtual.
+// okibi whatif against life: half an hour of requests is predicted for a configuration, and played
+// under it with the daemon's own conductor, planner and ledger. Processes are fake and time is
+// virtual.
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +17,7 @@ namespace {
 using seams::FakeInstance;
 using testing::World;
 
-constexpr Duration kHour = 1h;
+constexpr Duration kSpan = 30min;
 constexpr const char* kType = "fc.gpu.tesla.1";
 constexpr std::uint64_t kCards = 8;
 constexpr Bytes kCard = Bytes::gib(16), kSlice = Bytes::gib(8);
@@ -28,6 +29,7 @@ struct Config {
   int concurrency = 1;
   Seconds idle{60};
   int minimum = 0;
+  bool keptRuns = true;  // else it rests while nothing is on it
 };
 // Until the application listens; its initializer takes 2 s more.
 constexpr Duration kInitializer = 2s;
@@ -35,7 +37,7 @@ Duration startOf(Random& random) {
   return 1ms * random.between(3800, 4200);
 }
 
-// What came of an hour.
+// What came of it.
 struct Lived {
   std::vector<ledger::HistoryEntry> requests;
   WallTime until{};
@@ -64,10 +66,10 @@ ledger::HistoryEntry entryOf(const seams::HistoryRow& row) {
   return entry;
 }
 
-// One function on its cards, for an hour.
-class Hour {
+// One function on its cards, for that long.
+class Life {
  public:
-  explicit Hour(Config config)
+  explicit Life(Config config)
       : config_(config), world_([](Settings& settings) {
           for (std::uint64_t i = 1; i <= kCards; ++i) {
             settings.cards.push_back({CardId(i), "SIM-" + std::to_string(i), kType, kCard});
@@ -89,16 +91,17 @@ class Hour {
   Lived live(const std::vector<Planned>& load, std::uint64_t seed) {
     Lived lived;
     world_.run([&]() -> net::Task<void> {
+      Random random(seed);
+      world_.runtime.script.start = startOf(random);
       co_await world_.deploy(spec());
       co_await keep(config_.minimum);
       const Instant begin = world_.loop->now();
-      Random random(seed);
       for (const Planned& one : load) {
         co_await world_.loop->sleepUntil(begin + one.at);
         world_.runtime.script.start = startOf(random);
         world_.loop->spawn(call(one.service));
       }
-      co_await world_.loop->sleepUntil(begin + kHour);
+      co_await world_.loop->sleepUntil(begin + kSpan);
       lived.until = world_.wall();
       co_await keep(0);
       co_await world_.conductor->drain(world_.loop->now() + 1h);
@@ -126,6 +129,7 @@ class Hour {
     const ResourceId id{World::ref("f"), std::string(kLatest)};
     MinimumConfig config;
     config.minimum = minimum;
+    config.alwaysGpu = config_.keptRuns;
     EXPECT_TRUE(world_.catalog.resources().put(id, config));
     world_.conductor->applyMinimums();
     while (world_.conductor->minimumStatus(World::ref("f"), std::string(kLatest)).current <
@@ -143,7 +147,9 @@ class Hour {
       lived.waits.push_back(lived.requests.back().waited);
     }
     std::ranges::sort(lived.waits);
-    auto report = co_await world_.accounting->usage(std::string(testing::kAccount), "f", wallNow());
+    // The time was virtual, and may have reached into the next day.
+    auto report =
+        co_await world_.accounting->usage(std::string(testing::kAccount), "f", lived.until + 24h);
     EXPECT_TRUE(report);
     lived.cost = report->total.cost;
   }
@@ -174,8 +180,7 @@ void expectNear(Duration predicted, Duration lived, double share, const char* wh
   EXPECT_NEAR(seconds(predicted), seconds(lived), share * seconds(lived) + 0.001) << what;
 }
 
-// A recording of the load as an hour under one instance would have been: a start was seen now and
-// then.
+// A recording of the load as it would have been under one instance: a start was seen now and then.
 Lived written(const std::vector<Planned>& load) {
   Random random(7);
   Lived lived;
@@ -190,20 +195,20 @@ Lived written(const std::vector<Planned>& load) {
     }
     lived.requests.push_back(entry);
   }
-  lived.until = begin + std::chrono::floor<std::chrono::milliseconds>(kHour);
+  lived.until = begin + std::chrono::floor<std::chrono::milliseconds>(kSpan);
   return lived;
 }
 
 // Predicted from the recording for `wanted`, and lived under it.
-void predictAndLive(const std::vector<Planned>& load, const sim::Recording& recording,
-                    Config wanted) {
+void predictAndLive(const std::vector<Planned>& load, sim::Recording recording, Config wanted) {
   ASSERT_EQ(recording.requests.size(), load.size());
+  recording.keptRunning = wanted.keptRuns;
   const auto row = sim::whatIf(recording, {.concurrency = wanted.concurrency,
                                            .idle = wanted.idle,
                                            .slice = kSlice,
                                            .minimum = wanted.minimum});
   ASSERT_TRUE(row) << row.error().message;
-  const Lived lived = Hour(wanted).live(load, 2);
+  const Lived lived = Life(wanted).live(load, 2);
   std::printf("[ whatif   ] %zu requests: p50 %.3f / %.3f s, p99 %.3f / %.3f s, cost %.6f / %.6f\n",
               load.size(), seconds(row->waitAt(0.5)), seconds(lived.waitAt(0.5)),
               seconds(row->waitAt(0.99)), seconds(lived.waitAt(0.99)),
@@ -224,7 +229,7 @@ std::vector<Planned> arrivals(std::uint64_t seed, Duration mean, Duration low, D
   for (;;) {
     const double gap = -seconds(mean) * std::log(1 - random.fraction());
     at += 1ms * std::llround(gap * 1000);
-    if (at >= kHour - 60s) return load;
+    if (at >= kSpan - 60s) return load;
     load.push_back({at, 1ms * random.between(low / 1ms, high / 1ms)});
   }
 }
@@ -232,7 +237,7 @@ std::vector<Planned> arrivals(std::uint64_t seed, Duration mean, Duration low, D
 std::vector<Planned> bursts(std::uint64_t seed) {
   Random random(seed);
   std::vector<Planned> load;
-  for (Duration at = 10s; at < kHour - 60s; at += 1s * random.between(30, 180)) {
+  for (Duration at = 10s; at < kSpan - 60s; at += 1s * random.between(30, 180)) {
     const std::int64_t together = random.between(3, 12);
     for (std::int64_t i = 0; i < together; ++i) {
       load.push_back({at + 25ms * i, 1ms * random.between(500, 2500)});
@@ -243,7 +248,7 @@ std::vector<Planned> bursts(std::uint64_t seed) {
 
 TEST(WhatIfLive, Sparse) {
   const auto load = arrivals(1, 40s, 1s, 4s);
-  Hour recorded({.concurrency = 1, .idle = Seconds(20)});
+  Life recorded({.concurrency = 1, .idle = Seconds(20)});
   predictAndLive(load, recordingOf(recorded.live(load, 1)),
                  {.concurrency = 1, .idle = Seconds(60)});
 }
@@ -259,6 +264,11 @@ TEST(WhatIfLive, WithAKeptInstance) {
   const auto load = arrivals(4, 20s, 1s, 8s);
   predictAndLive(load, recordingOf(written(load)),
                  {.concurrency = 1, .idle = Seconds(60), .minimum = 1});
+}
+TEST(WhatIfLive, WithAKeptInstanceThatRests) {
+  const auto load = arrivals(5, 20s, 1s, 8s);
+  predictAndLive(load, recordingOf(written(load)),
+                 {.concurrency = 1, .idle = Seconds(60), .minimum = 1, .keptRuns = false});
 }
 
 }  // namespace
