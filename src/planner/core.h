@@ -117,6 +117,7 @@ class Planner::Core {
   void disarmRipe(Function& function);
   void onRipe(Function& function);
   bool mayStart(const Account& account) const;
+  bool waitsForNothing(const Function& function) const;
   void armStarts(Account& account);
   void onStartsTimer(Account& account);
 

@@ -11,7 +11,10 @@ int InstancePool::shortfall() const {
 
 bool InstancePool::hasSpare(int minimum) const {
   if (placing_ == 0 || queue.size() > slots(starting_ + placing_ - 1)) return false;
-  return here() > minimum || newest(InstanceState::Recalled) != nullptr;
+  // Starts are needed for the minimum; who is called back is for the queue alone, and comes sooner
+  // than a start that the minimum needs anyway.
+  if (here() > minimum) return true;
+  return recalled_ > 0 && queue.size() <= slots(starting_ + recalled_ - 1);
 }
 
 bool InstancePool::hasRoom(const Instance& instance) const {
@@ -50,8 +53,11 @@ Instance* InstancePool::newest(InstanceState state) const {
 void InstancePool::count(InstanceState state, int change) {
   switch (state) {
     case InstanceState::Placing:
+      placing_ += change;
+      break;
     case InstanceState::Recalled:
       placing_ += change;
+      recalled_ += change;
       break;
     case InstanceState::Starting:
     case InstanceState::Initializing:

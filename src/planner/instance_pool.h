@@ -36,6 +36,7 @@ class InstancePool {
   int unhealthy = 0;  // serving instances that get no requests
 
   int placing() const { return placing_; }
+  int recalled() const { return recalled_; }
   int starting() const { return starting_; }
   int serving() const { return serving_; }
   int parkedOrParking() const { return parked_ + parking_; }
@@ -48,6 +49,8 @@ class InstancePool {
   // Slots of instances that are starting or waking / or will be, as soon as they have what they
   // were promised or are parked: requests within them have one coming.
   std::size_t startingSlots() const { return slots(starting_); }
+  // Without starts that still wait.
+  std::size_t calledSlots() const { return slots(starting_ + recalled_); }
   std::size_t comingSlots() const { return slots(starting_ + placing_ + parking_); }
   // How many more instances the queue needs: never more than it can fill.
   int shortfall() const;
@@ -74,6 +77,7 @@ class InstancePool {
 
   const int concurrency_;
   int placing_ = 0, starting_ = 0, serving_ = 0;  // also recalled, also waking
+  int recalled_ = 0;                              // of placing_
   int parking_ = 0, parked_ = 0;
   int leaving_ = 0;  // draining or stopping
   RoomSet room_;

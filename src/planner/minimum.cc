@@ -142,7 +142,12 @@ void Planner::Core::setRule(Instance& instance) {
 void Planner::Core::keptChanged(Instance& instance) {
   instance.function->pool->updateRoom(instance);
   setRule(instance);
-  if (instance.isIdle() || instance.state == InstanceState::Parked) armIdleTimer(instance);
+  if (!instance.isIdle() && instance.state != InstanceState::Parked) return;
+  armIdleTimer(instance);
+  if (instance.kept) return;
+  // It can make room for others now.
+  markDirty(*instance.function->account);
+  if (instance.card) markDirty(*instance.function->shelf);
 }
 
 void Planner::Core::delayMinimum(Function& function) {

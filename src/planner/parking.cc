@@ -73,7 +73,7 @@ bool Planner::Core::wakeInstead(Instance& start) {
   if (start.state != InstanceState::Placing || !parked) return false;
   // A start for the minimum stays one.
   const InstancePool& pool = *start.function->pool;
-  if (pool.queue.size() <= pool.startingSlots()) return false;
+  if (pool.queue.size() <= pool.calledSlots()) return false;
   CardBook& card = *start.card;
   forget(start);
   recall(*parked, card);

@@ -31,13 +31,21 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
   if (wanted(function) == 0) {
     stopWaiting(function);
     if (pool.empty()) maybeAsleep_.push_back(function.key);  // it waited for its minimum only
-  } else if (!pool.line) {
+  } else if (!pool.line || waitsForNothing(function)) {
+    if (pool.line) exitLine(function);
     joinLine(function, function.shelf ? Shortage::Cards : Shortage::InstanceQuota);
   } else if (pool.place != placeInLine(function, pool.lineShortage)) {
     const Shortage shortage = pool.lineShortage;
     exitLine(function);
     joinLine(function, shortage);
   }
+}
+
+// Who is woken needs no instance more, and is not to stand behind those who do.
+bool Planner::Core::waitsForNothing(const Function& function) const {
+  const Shortage shortage = function.pool->lineShortage;
+  return (shortage == Shortage::InstanceQuota || shortage == Shortage::StartQuota) &&
+         toRecall(function) != nullptr;
 }
 
 int Planner::Core::wanted(const Function& function) const {
@@ -324,6 +332,8 @@ bool Planner::Core::tryStart(Instance& instance) {
   if (!account.startLine.empty()) markDirty(account);
   instance.startedAt = now_;
   move(instance, InstanceState::Starting);
+  // The queue may have been all that somebody was called back for.
+  if (function.pool->recalled() > 0) unsettled_.push_back(function.key);
   emit(StartInstance{instance.id, function.key, slice, instance.reason, instance.whyCard,
                      instance.ahead});
   return true;
