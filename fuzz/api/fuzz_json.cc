@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Arbitrary bytes as bodies of functions and triggers. Nothing may crash; what is refused is
 // refused as the caller's mistake, with words; what is taken must come back the same after it was
 // written.

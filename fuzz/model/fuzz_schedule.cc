@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Arbitrary texts as schedules. Nothing may crash or run long; what is understood must give times
 // that go forward, and the way back must find them.
 

@@ -96,7 +96,8 @@ Result<auth::Caller> Api::authenticate(const net::RequestHead& head) const {
   return auth::Caller{conductor_.settings().account, "", ""};
 }
 
-// The tool that execs signs as older SDKs do (fact sheet 7.6); ours as for everything else.
+// The tool that execs signs as older SDKs do (Function Compute: instance exec); ours as for
+// everything else.
 Result<auth::Caller> Api::authenticateExec(const net::RequestHead& head) const {
   if (options_.auth == ApiOptions::Auth::None) return authenticate(head);
   const auth::RequestHead signedPart = auth::signedPart(head);
@@ -170,7 +171,7 @@ net::Task<void> Api::serve(net::Exchange& exchange, const std::string& requestId
   // Something was sent: the caller must not take it for a whole answer.
   if (exchange.responded()) co_return exchange.abort();
   const Error& error = done.error();
-  // The tool's client reads the names of version 2.0 (fact sheet 1.7).
+  // The tool's client reads the names of version 2.0 (Function Compute: API).
   const std::string body = isProgram ? errorBodyOf2(requestId, error) : errorBody(requestId, error);
   (void)co_await net::answer(exchange, headFor(httpStatus(error), requestId), body);
 }

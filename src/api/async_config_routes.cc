@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
-// How asynchronous invocations of a qualifier are retried (fact sheet 1.2 E, 1.5, 3.9).
+// How asynchronous invocations of a qualifier are retried (Function Compute: API, asynchronous
+// invocation).
 
 #include <fmt/format.h>
 

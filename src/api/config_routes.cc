@@ -1,5 +1,6 @@
 // Which resource around a function or an account a path means, and what is answered for those that
-// there is nothing of here: as Function Compute does when nothing is set (fact sheet 1.7, 7.2).
+// there is nothing of here: as Function Compute does when nothing is set (Function Compute: API,
+// Serverless Devs).
 
 #include <fmt/format.h>
 

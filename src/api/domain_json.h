@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// CustomDomain as JSON (fact sheet 1.5). Inside api only.
+// CustomDomain as JSON (Function Compute: API). Inside api only.
 
 #include <string>
 #include <string_view>

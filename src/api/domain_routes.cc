@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// Custom domains (fact sheet 1.2 G).
+// Custom domains (Function Compute: API).
 
 #include <fmt/format.h>
 

@@ -1,14 +1,14 @@
 #pragma once
-// What an instance exec asks for (fact sheet 7.6): GET …/functions/{fn}/instances/{id}/exec with
-// `command` (repeated), `stdin`, `stdout`, `stderr`, `tty`, `qualifier`, and how long it may be
-// silent. Inside api.
+// What an instance exec asks for (Function Compute: instance exec): GET
+// …/functions/{fn}/instances/{id}/exec with `command` (repeated), `stdin`, `stdout`, `stderr`,
+// `tty`, `qualifier`, and how long it may be silent. Inside api.
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/call.h"
-#include "base/session_limits.h"
+#include "base/limits.h"
 #include "base/units.h"
 #include "net/http.h"
 #include "seams/instance_runtime.h"

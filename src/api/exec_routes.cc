@@ -1,4 +1,5 @@
-// Instance exec: a program run inside a live instance, over a WebSocket (fact sheet 7.6).
+// Instance exec: a program run inside a live instance, over a WebSocket (Function Compute: instance
+// exec).
 
 #include "api/call.h"
 #include "api/exec_bridge.h"

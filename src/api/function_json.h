@@ -1,6 +1,7 @@
 #pragma once
-// FunctionSpec and Function from and to Function Compute's JSON (fact sheet 1.3, 1.4). Which values
-// are allowed is model/validation.h's matter; here: types, presence, and fields that could not act.
+// FunctionSpec and Function from and to Function Compute's JSON (Function Compute: API). Which
+// values are allowed is model/validation.h's matter; here: types, presence, and fields that could
+// not act.
 //
 // What cannot act and would mislead if dropped (a VPC, mounts, layers, code) is refused by its path
 // with InvalidArgument. What is harmless (role, logConfig, …) is kept in FunctionSpec::inertFields

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// authConfig and corsConfig of HTTP triggers (fact sheet 3.7).
+// authConfig and corsConfig of HTTP triggers (Function Compute: HTTP triggers).
 
 #include "api/http_rules_json.h"
 

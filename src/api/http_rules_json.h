@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Who may call an HTTP trigger or a custom domain, and from which origins: authType with
-// authConfig, corsConfig (fact sheet 1.5, 3.7). Complains by path. Inside api only.
+// authConfig, corsConfig (Function Compute: API, HTTP triggers). Complains by path. Inside api
+// only.
 
 #include <optional>
 

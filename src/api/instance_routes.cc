@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// ListInstances (fact sheet 1.2 F): the live instances of a function.
+// ListInstances (Function Compute: API): the live instances of a function.
 
 #include <algorithm>
 #include <charconv>
@@ -12,7 +11,7 @@
 namespace okibi::api {
 namespace {
 
-// The planner's states in Function Compute's words (fact sheet 3.8).
+// The planner's states in Function Compute's words (Function Compute: instance lifecycle).
 std::string_view statusOf(const conductor::InstanceStatus& instance) {
   const std::string& state = instance.state;
   if (state == "placing" || state == "starting" || state == "initializing") return "Creating";

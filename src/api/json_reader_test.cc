@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Numbers of a body, as JSON writes them (RFC 8259, section 6): with exponents of either case,
 // signs and fractions. A whole number may be written with an exponent.
 

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
 // Minimum instances of a qualifier, as PutProvisionConfig and as PutScalingConfig see them, and the
-// cap of a function (fact sheet 1.2 D, 1.5, 4.6).
+// cap of a function (Function Compute: API, auto scaling of minimum instances).
 
 #include <cmath>
 #include <set>
@@ -261,7 +260,8 @@ bool hasInstanceMetrics(const FunctionSpec& spec) {
   return config && config->boolean("enableInstanceMetrics").value_or(false);
 }
 
-// What a policy follows has to be measured (fact sheet 4.6). Concurrency always is.
+// What a policy follows has to be measured (Function Compute: auto scaling of minimum instances).
+// Concurrency always is.
 Result<void> checkMetrics(const Call& call, const MinimumConfig& config) {
   const Function* function = call.conductor.catalog().find(call.function());
   for (const TrackingPolicy& policy : config.tracking) {
@@ -285,7 +285,7 @@ Result<void> checkMetrics(const Call& call, const MinimumConfig& config) {
   return {};
 }
 
-// One of the two operations at a time (fact sheet 4.6).
+// One of the two operations at a time (Function Compute: auto scaling of minimum instances).
 Result<void> checkOther(const MinimumConfig* current, const Words& words) {
   if (current == nullptr || current->scaling == words.scaling || mostOf(*current) == 0) return {};
   if (words.scaling) {
@@ -363,7 +363,7 @@ Result<Answer> putCap(const Call& call) {
   if (!in.has("reservedConcurrency")) in.complain("reservedConcurrency", "is required");
   const std::int64_t asked = in.integer("reservedConcurrency").value_or(0);
   auto& resources = call.conductor.catalog().resources();
-  // At most nine tenths of the quota, over all functions (fact sheet 4.4).
+  // At most nine tenths of the quota, over all functions (Function Compute: limits).
   std::int64_t others = 0;
   for (const auto& [id, cap] : resources.all<ConcurrencyCap>()) {
     if (id.owner.account == call.account && id.owner != call.function()) others += cap->reserved;

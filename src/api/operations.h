@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The operations of API 2023-03-30 that are served, by method and path: what a role allows is said
 // in their names (docs/openapi.json has the same table for people). Inside api only.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // /okibi/v1/quotas: the quota centre: what an account may have at once, what it asks for, and what
 // the administrator makes of it.
 

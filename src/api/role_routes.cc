@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // /okibi/v1/roles: what an account lets the containers of its functions do with the temporary
 // credentials they get. A function acts for one by its field `role`.
 
@@ -11,6 +10,7 @@
 #include "api/operations.h"
 #include "auth/access_key.h"
 #include "base/encoding.h"
+#include "base/limits.h"
 #include "conductor/clock.h"
 #include "model/validation.h"
 
@@ -67,8 +67,9 @@ Result<std::vector<RoleGrant>> readGrants(std::string_view text) {
   const auto allow = in.objects("allow");
   if (!in.has("allow")) in.complain("allow", "is required; [] allows nothing");
   std::vector<RoleGrant> grants;
-  if (allow && allow->size() > kGrantsPerRole) {
-    in.complain("allow", fmt::format("{} entries, allowed 0–{}", allow->size(), kGrantsPerRole));
+  if (allow && allow->size() > limits::kGrantsPerRole) {
+    in.complain("allow",
+                fmt::format("{} entries, allowed 0–{}", allow->size(), limits::kGrantsPerRole));
   } else if (allow) {
     for (const Reader& one : *allow) grants.push_back(readGrant(one));
   }
@@ -89,11 +90,11 @@ Result<Answer> put(const Call& call, const std::string& name) {
   auto& resources = call.conductor.catalog().resources();
   const FunctionRef owner{call.account, ""};
   const Role* current = resources.find<Role>(owner, name);
-  if (current == nullptr && resources.of<Role>(owner).size() >= kRolesPerAccount) {
-    return fail(
-        ErrorKind::Exhausted,
-        fmt::format("the account has {} roles of at most {}", kRolesPerAccount, kRolesPerAccount),
-        "ResourceExhausted");
+  if (current == nullptr && resources.of<Role>(owner).size() >= limits::kRolesPerAccount) {
+    return fail(ErrorKind::Exhausted,
+                fmt::format("the account has {} roles of at most {}", limits::kRolesPerAccount,
+                            limits::kRolesPerAccount),
+                "ResourceExhausted");
   }
   const WallTime now = conductor::wallNow();
   const Role role{

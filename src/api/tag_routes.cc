@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// Tags of functions (fact sheet 1.2 G): POST, GET, DELETE tags-v2.
+// Tags of functions (Function Compute: API): POST, GET, DELETE tags-v2.
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #pragma once
-// Triggers from and to Function Compute's JSON (fact sheet 1.5). triggerConfig is JSON text inside
-// JSON; it is kept as the client sent it, and what is wrong in it is refused by its path.
+// Triggers from and to Function Compute's JSON (Function Compute: API). triggerConfig is JSON text
+// inside JSON; it is kept as the client sent it, and what is wrong in it is refused by its path.
 
 #include <string>
 #include <string_view>

@@ -16,7 +16,7 @@ std::string answerFor(const Call& call, const Trigger& trigger) {
   return triggerJson(trigger, functionArn(trigger.function, call.region()), call.addresses);
 }
 
-// A qualifier has one HTTP trigger (fact sheet 3.7).
+// A qualifier has one HTTP trigger (Function Compute: HTTP triggers).
 Result<void> checkOnlyOne(const Call& call, const Trigger& trigger) {
   if (trigger.type != "http") return {};
   for (const Trigger* other : call.conductor.catalog().triggers(call.function())) {

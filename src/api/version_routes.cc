@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// Versions, aliases, and the switch that forbids calling a function (fact sheet 1.2 A and C).
+// Versions, aliases, and the switch that forbids calling a function (Function Compute: API).
 
 #include <algorithm>
 #include <charconv>

@@ -12,7 +12,7 @@
 namespace okibi::auth {
 
 // openapi-core replaces every '+', '*' and "%7E" of a path, openapi-util only the first of each;
-// both have users (fact sheet 2.1, 2.2).
+// both have users (Function Compute: signatures).
 enum class PathRule { ReplaceAll, ReplaceFirst };
 // Official packages sign query keys as they are; other languages' percent-encode them.
 enum class KeyRule { Plain, Encoded };

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // X.509 certificates with their private keys, as PEM text: is the pair one that a TLS server can
 // use? Pure. Messages never contain key material.

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // JSON Web Tokens (RFC 7519) signed under one known key (RFC 7517): RS*, PS*, ES*, HS* with 256,
 // 384 and 512. The algorithm must fit the key's type, so that a public key is never used as a

@@ -1,7 +1,7 @@
 #pragma once
-// The signature of Function Compute's older SDKs (fact sheet 2.3), which the command line tool `s`
-// still speaks for instance exec. Pure. Neither the query nor the body nor the host is signed, and
-// there is no nonce: for that one operation only. Inside auth.
+// The signature of Function Compute's older SDKs (Function Compute: signatures), which the command
+// line tool `s` still speaks for instance exec. Pure. Neither the query nor the body nor the host
+// is signed, and there is no nonce: for that one operation only. Inside auth.
 //
 //   authorization: FC KEYID:base64(HMAC-SHA256(secret, S))
 //   S = METHOD \n content-md5 \n content-type \n date \n { x-fc-name:value \n, sorted } path

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // TemporaryKeys: access keys that act for a role until they expire. Nothing is kept of them: the
 // token says who and until when, and id, secret and the token's seal follow from it and from one

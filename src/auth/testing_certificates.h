@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Certificates for tests, made on the spot: self-signed, ECDSA P-256.
 

@@ -1,7 +1,7 @@
 #pragma once
 // Verifier: is this request signed by the key it names? ACS3-HMAC-SHA256 as the official SDKs
-// compute it (fact sheet 2.1 for the control API, 2.2 for HTTP triggers). Pure but for its memory
-// of nonces; one thread.
+// compute it (Function Compute: signatures, of the control API and of HTTP triggers). Pure but for
+// its memory of nonces; one thread.
 //
 // Refusals carry a wire code: MissingRequiredHeader (Invalid, 400); InvalidAccessKeyID,
 // SignatureNotMatch, AccessDenied (stale date, replayed nonce), InvalidSecurityToken.* (Denied,

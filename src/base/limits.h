@@ -1,6 +1,6 @@
 #pragma once
-// Every limit of the platform, with its unit and its source, in one place. "spec" is the Function
-// Compute fact sheet the compatibility is measured against.
+// Every limit of the platform, with its unit, in one place. The source is Function Compute's
+// documentation where it has such a limit.
 
 #include <cstddef>
 #include <cstdint>
@@ -45,11 +45,19 @@ inline constexpr std::size_t kCipherSuites = 100;
 // Accounts
 inline constexpr std::size_t kAccounts = 1000;
 inline constexpr std::size_t kKeysPerAccount = 10;
+inline constexpr std::size_t kRolesPerAccount = 100, kGrantsPerRole = 50;
 
 // What `okibi whatif` can play again, of each function
 inline constexpr std::size_t kHistoryRequests = 100'000;  // the newest; about 7 MB of SQLite
 inline constexpr std::chrono::days kHistoryAge{30};
 inline constexpr std::size_t kHistoryPage = 10'000;
+
+// Programs run inside instances (instance exec)
+inline constexpr std::size_t kSessions = 64, kSessionsPerInstance = 8;
+inline constexpr std::chrono::seconds kSessionIdleMax{600};  // without data, as the client has it
+inline constexpr std::chrono::seconds kSessionMax{86'400};   // as the longest invocation
+inline constexpr std::chrono::seconds kSessionDrain{10};  // what an instance on its way out waits
+inline constexpr Bytes kSessionCommand = Bytes::kib(3);   // words together; a target has 4
 
 // Instances
 inline constexpr Duration kFreezeAfterIdle = std::chrono::seconds(1);

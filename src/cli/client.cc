@@ -70,7 +70,7 @@ void copyHead(const net::ResponseHead& head, ApiAnswer& answer) {
   for (auto [name, value] : head.headers) answer.headers.emplace_back(toLower(name), value);
 }
 
-// A request without a key is refused with a status of its own (fact sheet 2).
+// A request without a key is refused with a status of its own (Function Compute: signatures).
 bool isDenied(int status, std::string_view code) {
   return status == 401 || status == 403 || code == "MissingRequiredHeader";
 }

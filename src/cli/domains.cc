@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // `okibi domain`, and the custom domain of an s.yaml.
 
 #include <filesystem>

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // `okibi quota`.
 
 #include <fmt/format.h>

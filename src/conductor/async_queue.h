@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// AsyncQueue: asynchronous invocations between their 202 and their end (fact sheet 3.9). Accepted
-// ones are in the store, so they survive the daemon; each is tried until the function has answered,
-// its retries are used up, or it is too old. A daemon that dies during a try makes it again: at
-// least once. Loop thread only.
+// AsyncQueue: asynchronous invocations between their 202 and their end (Function Compute:
+// asynchronous invocation). Accepted ones are in the store, so they survive the daemon; each is
+// tried until the function has answered, its retries are used up, or it is too old. A daemon that
+// dies during a try makes it again: at least once. Loop thread only.
 
 #include <functional>
 #include <map>

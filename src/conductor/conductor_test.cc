@@ -247,7 +247,8 @@ TEST(Usage, SharesAndBillsOfOverlappingRequestsAddUp) {
   });
 }
 
-// Law 6 of kept instances (fact sheet 5.2): idle while nothing is on them, active while serving.
+// Law 6 of kept instances (Function Compute: billing): idle while nothing is on them, active while
+// serving.
 TEST(Usage, AKeptInstanceThatMayRestIsIdleOrActiveAllItsTime) {
   World world([](Settings& settings) {
     settings.cards = {{.id = CardId(1),
@@ -301,7 +302,8 @@ TEST(Usage, AKeptInstanceThatMayRestIsIdleOrActiveAllItsTime) {
   });
 }
 
-// Scale-out on CPUUtilization (fact sheet 4.6), from what the runtime measures.
+// Scale-out on CPUUtilization (Function Compute: auto scaling of minimum instances), from what the
+// runtime measures.
 TEST(Minimums, FollowTheCpuTimeOfKeptInstances) {
   World world;
   world.runtime.script.cpus = 0.9;

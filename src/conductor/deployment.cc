@@ -25,8 +25,8 @@ planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const Func
   plan.concurrency = spec.concurrency;
   plan.idleTimeout = spec.idleTimeout;
   if (!spec.onDemand) plan.demand = planner::FunctionPlan::Demand::KeptOnly;
-  // Fact sheet 3.4: with one request at a time and no health check, an instance whose request was
-  // given up is replaced.
+  // Function Compute, custom containers: with one request at a time and no health check, an
+  // instance whose request was given up is replaced.
   if (spec.concurrency == 1 && !spec.container.healthCheck) {
     plan.afterAbandon = planner::AfterAbandon::ReplaceInstance;
   }

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // DomainRoutes: which route of a custom domain a path takes, and what the container sees of it.
 //

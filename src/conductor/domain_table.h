@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // DomainTable: the custom domains by name, over all accounts; part of the Catalog. A name belongs
 // to the account that took it first. Names that are the platform's own are nobody's. A change is on

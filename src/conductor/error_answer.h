@@ -1,6 +1,6 @@
 #pragma once
-// How an Error looks on the wire: status, code and body {RequestId, Code, Message} (fact sheet
-// 1.7). Shared by gateway and api. Pure.
+// How an Error looks on the wire: status, code and body {RequestId, Code, Message} (Function
+// Compute: API). Shared by gateway and api. Pure.
 
 #include <string>
 #include <string_view>

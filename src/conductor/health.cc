@@ -1,6 +1,6 @@
-// Health checks of instances whose function asks for them (fact sheet 3.5): one before the instance
-// is ready, which decides whether the start succeeds, then one every period. What follows from them
-// is the planner's: an unhealthy instance gets no new requests.
+// Health checks of instances whose function asks for them (Function Compute: health checks): one
+// before the instance is ready, which decides whether the start succeeds, then one every period.
+// What follows from them is the planner's: an unhealthy instance gets no new requests.
 
 #include <fmt/format.h>
 

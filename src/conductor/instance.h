@@ -30,7 +30,7 @@ struct Revision {
   RoleUse role = {};
 };
 
-// When each phase of a cold start ended (DESIGN, "cold start").
+// When each phase of a cold start ended (docs/architecture.md section 2).
 struct StartTimes {
   Instant ordered{}, imaged{}, sandboxed{}, listening{}, ready{};
 };

@@ -214,7 +214,7 @@ net::Task<void> Conductor::runPreStop(std::shared_ptr<Instance> instance) {
   const ledger::UseId use =
       accounting_.begin(instance->name, ledger::UseKind::Hook, momentNow(loop_));
   if (auto done = co_await callPreStop(instance); !done) {
-    // Its result does not hold the stop up (fact sheet 3.1); it is only said.
+    // Its result does not hold the stop up (Function Compute: custom containers); it is only said.
     log::warning("preStop failed", "instance={} error=\"{}\"", instance->name,
                  done.error().message);
   }

@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// MinimumTargets: how many instances a qualifier is to keep now (fact sheet 4.6): the most that any
-// policy in effect asks for, else the default. A schedule is in effect from its last time on,
-// within its span. A tracking policy follows the share of what it names that is in use: out at
-// once, in by half of what is too much, each on the average of a window; a window in which nothing
-// was measured changes nothing. Pure: told the time and what is measured.
+// MinimumTargets: how many instances a qualifier is to keep now (Function Compute: auto scaling of
+// minimum instances): the most that any policy in effect asks for, else the default. A schedule is
+// in effect from its last time on, within its span. A tracking policy follows the share of what it
+// names that is in use: out at once, in by half of what is too much, each on the average of a
+// window; a window in which nothing was measured changes nothing. Pure: told the time and what is
+// measured.
 
 #include <map>
 #include <optional>

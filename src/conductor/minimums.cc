@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Instances that are kept, caps and quotas: from what is configured to what the planner is told.
 
 #include <algorithm>
@@ -189,7 +188,7 @@ void Conductor::applyMinimums() {
 }
 
 // A kept instance that idles running is active from its start to its end; one that may rest is idle
-// while nothing is on it (fact sheet 5.2).
+// while nothing is on it (Function Compute: billing).
 void Conductor::meterKept() {
   for (const planner::InstanceView& view : planner_.instances()) {
     const auto found = instances_.find(view.id);

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "conductor/resource_map.h"
 
 namespace okibi::conductor {

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // ResourceMap: the resources of model/resource.h in memory, by kind, owner and name; part of the
 // Catalog. A change is on disk before it is visible. Pointers are valid until the resource is put

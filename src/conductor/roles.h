@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Roles at work: which one a function's containers act for, what it may do, and the credentials
-// that carry it (fact sheet 1.3, 2.1, 3.2). Loop thread only.
+// that carry it (Function Compute: API, signatures, custom containers). Loop thread only.
 
 #include <memory>
 #include <string>

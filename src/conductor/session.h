@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "base/limits.h"
 #include "base/result.h"
-#include "base/session_limits.h"
 #include "conductor/instance.h"
 #include "ledger/moment.h"
 #include "ledger/usage_meter.h"

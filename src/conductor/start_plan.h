@@ -1,6 +1,6 @@
 #pragma once
-// What a sandbox needs, from a function's spec and its image. Pure. Rules: Function Compute fact
-// sheet 3.2 (environment), Docker's for entrypoint and command.
+// What a sandbox needs, from a function's spec and its image. Pure. Rules: Function Compute: custom
+// containers (environment), Docker's for entrypoint and command.
 
 #include <memory>
 #include <string>

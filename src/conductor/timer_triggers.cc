@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "conductor/timer_triggers.h"
 
 #include <fmt/format.h>

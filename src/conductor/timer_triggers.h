@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // TimerTriggers: calls functions at the times of their timer triggers, asynchronously. Times that
 // passed while the daemon was down, or while the trigger was off, are not made up for. Loop thread

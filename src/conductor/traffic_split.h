@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // TrafficSplit: which version each request of an alias goes to. Deterministic and exact: of any 10
 // requests in a row, an additional version with weight 0.1 gets one (smooth weighted round robin:

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "conductor/trigger_address.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // TriggerAddresses: the names under which HTTP triggers are reached. Every trigger has a random
 // label: "{label}.{region}.{domain}" is its public name, "{label}.{region}-vpc.{domain}" the one

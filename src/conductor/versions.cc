@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Versions and aliases: frozen configurations, names for them, and who may be called.
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // DefaultIdentity: the certificate of the daemon's own names, from two files that are read again
 // when they change. A pair that does not fit (one file is newer than the other) is not taken: the

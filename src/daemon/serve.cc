@@ -166,7 +166,7 @@ net::FaultAnswer renderFault(net::HttpFault fault) {
   const int status = net::statusOf(fault);
   const Error error{ErrorKind::Invalid, std::string(net::toString(fault)), "InvalidArgument"};
   net::FaultAnswer answer;
-  // Function Compute answers limits on heads with 400 (fact sheet 3.3).
+  // Function Compute answers limits on heads with 400 (Function Compute: limits).
   answer.head.status = status == 431 || status == 414 ? 400 : status;
   const std::string requestId = gateway::makeRequestId();
   answer.head.headers.add("Content-Type", "application/json");

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Asynchronous invocations: accepted with 202 once they are durable, tried by the queue.
 
 #include <algorithm>
@@ -27,7 +26,7 @@ bool isTaskIdCharacter(char c) {
          c == '-';
 }
 
-// Begins with a letter or '_' (fact sheet 1.5).
+// Begins with a letter or '_' (Function Compute: API).
 Result<std::string> taskIdOf(const net::RequestHead& head) {
   const std::string_view id = head.headers.getOr("x-fc-async-task-id", "");
   const bool start = id.empty() || id[0] == '_' || (id[0] >= 'a' && id[0] <= 'z') ||
@@ -56,8 +55,8 @@ Result<Seconds> delayOf(const net::RequestHead& head) {
               "InvalidArgument");
 }
 
-// An answer of 500 and more is the function's error, unless it says itself how it went (fact sheet
-// 3.4).
+// An answer of 500 and more is the function's error, unless it says itself how it went (Function
+// Compute: custom containers).
 void judgePassed(const Result<net::WholeAnswer>& answer, Verdict& verdict) {
   if (!answer) return;
   verdict.ending.status = answer->head.status;

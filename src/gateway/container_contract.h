@@ -1,6 +1,6 @@
 #pragma once
-// What the container is told and what is kept from callers: the header rules of fact
-// sheet 3.2, 3.3. Pure.
+// What the container is told and what is kept from callers: the header rules of Function Compute:
+// custom containers, limits. Pure.
 
 #include <memory>
 #include <string>

@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Cross-origin rules of HTTP triggers (fact sheet 3.7). Without a rule every origin is let in and
-// the container answers preflights itself. Pure.
+// Cross-origin rules of HTTP triggers (Function Compute: HTTP triggers). Without a rule every
+// origin is let in and the container answers preflights itself. Pure.
 
 #include <optional>
 

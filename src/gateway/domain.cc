@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Custom domains: which function a request to one goes to, and whether it may.
 
 #include <algorithm>

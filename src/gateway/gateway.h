@@ -1,6 +1,6 @@
 #pragma once
 // Gateway: the data path. Routes a request to a function, authenticates it, waits for an instance,
-// relays, and puts the call on the ledger. Three doors (fact sheet 3.1, 3.4):
+// relays, and puts the call on the ledger. Three doors (Function Compute: custom containers):
 //   - API invocation: POST /2023-03-30/functions/{name}/invocations; the container sees POST
 //   /invoke, only
 //     the answer's body goes back. Spooled: the signed hash and the error headers are known at the

@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// How a request wants to be invoked: its header x-fc-invocation-type (fact sheet 1.6, 3.7). Inside
-// gateway only.
+// How a request wants to be invoked: its header x-fc-invocation-type (Function Compute: API, HTTP
+// triggers). Inside gateway only.
 
 #include "base/result.h"
 #include "net/http.h"

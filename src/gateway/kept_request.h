@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // A whole HTTP request as bytes, for one that is kept until it is tried: request line and fields,
 // one a line, an empty line, the body. Inside gateway only.

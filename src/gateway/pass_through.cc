@@ -14,7 +14,8 @@
 namespace okibi::gateway {
 namespace {
 
-// What the caller sees when the function fails under an HTTP trigger: 502 (fact sheet 3.4, 3.7).
+// What the caller sees when the function fails under an HTTP trigger: 502 (Function Compute: custom
+// containers, HTTP triggers).
 Error asBadGateway(Error error) {
   if (error.code == "FunctionUnhandledError" || error.code == "FunctionOOMError" ||
       error.code == "FunctionTimeoutError" || error.code == "InitializationError") {
@@ -24,7 +25,8 @@ Error asBadGateway(Error error) {
   return error;
 }
 
-// `word`: the container's x-fc-status, which says how it went when it is there (fact sheet 3.4).
+// `word`: the container's x-fc-status, which says how it went when it is there (Function Compute:
+// custom containers).
 conductor::Ending endingOf(const net::RelayReport& report, std::string_view word) {
   conductor::Ending ending;
   ending.status = report.status;

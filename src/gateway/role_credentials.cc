@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "gateway/role_credentials.h"
 
 #include <fmt/format.h>

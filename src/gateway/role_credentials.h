@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // RoleCredentials: makes the temporary keys that containers get for their function's role, and
 // finds who signs with one. Only the master secret is kept; a key dies when it expires or when its

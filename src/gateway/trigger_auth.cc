@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #include "gateway/trigger_auth.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Who may call an HTTP trigger or a custom domain (fact sheet 3.7): anonymous, function (a
-// signature of one of the owner's keys), bearer, basic, jwt. Pure. Messages are Function Compute's.
+// Who may call an HTTP trigger or a custom domain (Function Compute: HTTP triggers): anonymous,
+// function (a signature of one of the owner's keys), bearer, basic, jwt. Pure. Messages are
+// Function Compute's.
 
 #include <functional>
 #include <map>

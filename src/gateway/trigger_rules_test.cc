@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Who may call an HTTP trigger, and from where.
 
 #include <gtest/gtest.h>

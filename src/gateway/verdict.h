@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Verdict: what a finished API invocation is to the ledger and to its caller (fact sheet 3.4).
-// Pure.
+// Verdict: what a finished API invocation is to the ledger and to its caller (Function Compute:
+// custom containers). Pure.
 
 #include <string>
 

@@ -17,8 +17,9 @@ struct BuiltIn {
 };
 
 // Only tesla.1 is named by Function Compute (a T4). The others are the products whose memory and
-// TFLOPS are those of the type (fact sheet 4.1), and H200, which has at least as much of everything
-// as hopper.2. The driver reports less than the nominal memory, so the minimum is a little below.
+// TFLOPS are those of the type (Function Compute: GPU instances), and H200, which has at least as
+// much of everything as hopper.2. The driver reports less than the nominal memory, so the minimum
+// is a little below.
 constexpr std::array<BuiltIn, 12> kBuiltIn{{
     {"*Tesla T4", "fc.gpu.tesla.1", Bytes::gib(14)},
     {"NVIDIA T4", "fc.gpu.tesla.1", Bytes::gib(14)},

@@ -20,8 +20,8 @@ constexpr std::int64_t kMillion = 1'000'000;
 constexpr std::int64_t kNanosPerMicro = 1000;
 constexpr Duration kDay = std::chrono::hours(24);
 
-// Compute units per GB and second, active and idle (fact sheet 5.3), in hundredths; the first is
-// for types the list does not have.
+// Compute units per GB and second, active and idle (Function Compute: billing), in hundredths; the
+// first is for types the list does not have.
 struct IdleShare {
   std::string_view type;
   std::int64_t active, idle;

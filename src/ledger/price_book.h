@@ -31,7 +31,7 @@ struct PriceBook {
   UnitPrice alwaysOnCardHour{2'000'000'000};  // the card the bill is compared with
 
   // Of kept instances that rest. Unset, GPU time costs the part of its active price that Function
-  // Compute's price list has for the card type (fact sheet 5.3), memory two thirds.
+  // Compute's price list has for the card type (Function Compute: billing), memory two thirds.
   std::optional<UnitPrice> gpuIdleGbSecond;
   std::map<std::string, UnitPrice, std::less<>> gpuIdleGbSecondOf;
   std::optional<UnitPrice>

@@ -29,7 +29,8 @@ inline bool operator==(const IntervalPlace& a, const IntervalPlace& b) {
          a.start.wall == b.start.wall;
 }
 
-// A cold start by phase (DESIGN section 2). `total` is measured by itself; the phases sum to it.
+// A cold start by phase (docs/architecture.md section 2). `total` is measured by itself; the phases
+// sum to it.
 struct ColdPhases {
   Duration schedule{}, image{}, sandbox{}, app{}, init{};
   Duration sum() const { return schedule + image + sandbox + app + init; }

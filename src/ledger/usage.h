@@ -1,6 +1,6 @@
 #pragma once
 // Usage in integers: what is billed is the configured size of an instance times its active time,
-// not what it really touched (fact sheet 5.1).
+// not what it really touched (Function Compute: billing).
 
 #include <cstdint>
 #include <optional>
@@ -44,8 +44,8 @@ struct Usage {
   std::int64_t memoryMbMs = 0;
   std::int64_t cpuMilliMs = 0;  // thousandths of a vCPU times activeMs
   std::int64_t diskMbMs = 0;
-  // Of instances that are kept and may rest while nothing is on them (fact sheet 5.2), to the
-  // millisecond. Their disk is in diskMbMs; idle vCPUs are free.
+  // Of instances that are kept and may rest while nothing is on them (Function Compute: billing),
+  // to the millisecond. Their disk is in diskMbMs; idle vCPUs are free.
   std::int64_t idleMs = 0;
   std::int64_t idleGpuMbMs = 0;
   std::int64_t idleMemoryMbMs = 0;
@@ -55,7 +55,7 @@ struct Usage {
   bool operator==(const Usage&) const = default;
 };
 
-// Duration rules (fact sheet 5.2). Zero stays zero; everything else is rounded up.
+// Duration rules (Function Compute: billing). Zero stays zero; everything else is rounded up.
 std::int64_t billedMilliseconds(Duration active);  // granularity 1 ms
 std::int64_t billedGpuMilliseconds(
     Duration active);  // granularity 1 s: 51 ms -> 1000, 10.5 s -> 11000

@@ -636,8 +636,8 @@ TEST(Fold, UsageKeepsThePriceItWasUsedUnder) {
   EXPECT_EQ(lines[1].gpuPrice, UnitPrice{5'000});
 }
 
-// The published example of a GPU function with one kept instance (fact sheet 5.4), in compute
-// units.
+// The published example of a GPU function with one kept instance (Function Compute: billing), in
+// compute units.
 TEST(Fold, FiftyHoursOfAKeptInstance) {
   InstanceTerms terms = termsOf("c-1");
   terms.gpuMemory = Bytes::gib(16);

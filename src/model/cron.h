@@ -1,9 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Cron: six fields, "second minute hour day-of-month month day-of-week", as Function Compute writes
-// them (fact sheet 4.6): numbers, lists, ranges and steps; '?' is '*'; months and days of the week
-// also by their English names; days of the week are 1 (Monday) to 7 (Sunday). Where both day fields
-// are restricted either is enough, as cron has it. Pure: civil time without a zone.
+// them (Function Compute: auto scaling of minimum instances): numbers, lists, ranges and steps; '?'
+// is '*'; months and days of the week also by their English names; days of the week are 1 (Monday)
+// to 7 (Sunday). Where both day fields are restricted either is enough, as cron has it. Pure: civil
+// time without a zone.
 
 #include <bitset>
 #include <chrono>

@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// A custom domain: a host name whose paths lead to functions (fact sheet 1.5). It belongs to one
-// account; its name is the resource's, in lower case, "*.example.com" for every name one label
+// A custom domain: a host name whose paths lead to functions (Function Compute: API). It belongs to
+// one account; its name is the resource's, in lower case, "*.example.com" for every name one label
 // below example.com. Values only.
 
 #include <optional>

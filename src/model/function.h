@@ -1,6 +1,6 @@
 #pragma once
 // A function: a container image plus its spec, and the state of its deployment. Values only; the
-// rules are in model/validation.h. Field names follow Function Compute (fact sheet 1.3, 1.4).
+// rules are in model/validation.h. Field names follow Function Compute (Function Compute: API).
 
 #include <chrono>
 #include <map>

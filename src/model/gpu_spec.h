@@ -1,6 +1,6 @@
 #pragma once
-// GPU specifications: Function Compute's card types (fact sheet 4.1) and what one machine really
-// has.
+// GPU specifications: Function Compute's card types (Function Compute: GPU instances) and what one
+// machine really has.
 
 #include <optional>
 #include <span>

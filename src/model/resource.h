@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Resources: what is configured around functions, less triggers: versions, aliases, minimum
-// instances, caps, asynchronous invocation, custom domains (fact sheet 1.5), roles. Values only.
-// Each kind is one struct; a new kind is a struct here, its place in `Resource` and its fields in
-// store/function_codec.cc.
+// instances, caps, asynchronous invocation, custom domains (Function Compute: API), roles. Values
+// only. Each kind is one struct; a new kind is a struct here, its place in `Resource` and its
+// fields in store/function_codec.cc.
 
 #include <array>
 #include <cstdint>
@@ -65,8 +64,9 @@ struct ScheduledTarget {
   bool operator==(const ScheduledTarget&) const = default;
 };
 
-// What a target can follow (fact sheet 4.6), on the kept instances: requests on them / slots; CPU
-// time / configured CPUs; GPU memory that the driver sees in use / slices.
+// What a target can follow (Function Compute: auto scaling of minimum instances), on the kept
+// instances: requests on them / slots; CPU time / configured CPUs; GPU memory that the driver sees
+// in use / slices.
 inline constexpr std::string_view kConcurrencyMetric = "ProvisionedConcurrencyUtilization";
 inline constexpr std::string_view kCpuMetric = "CPUUtilization";
 inline constexpr std::string_view kGpuMemoryMetric = "GPUMemUtilization";
@@ -82,7 +82,8 @@ struct TrackingPolicy {
 };
 
 // Minimum instances of a qualifier, set by PutProvisionConfig or by PutScalingConfig: two views of
-// one thing, of which at most one is set (fact sheet 4.6). Its name is the qualifier.
+// one thing, of which at most one is set (Function Compute: auto scaling of minimum instances). Its
+// name is the qualifier.
 struct MinimumConfig {
   bool scaling = false;  // set by PutScalingConfig
   int minimum = 0;       // while no policy is in effect

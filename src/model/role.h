@@ -1,9 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // A role: what a function's containers may do with the temporary credentials they get, decided by
 // its account. It belongs to one account; its name is the resource's. Values only.
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,9 +9,6 @@
 #include "base/units.h"
 
 namespace okibi {
-
-inline constexpr std::size_t kRolesPerAccount = 100;
-inline constexpr std::size_t kGrantsPerRole = 50;
 
 // `action`: an operation of the API ("InvokeFunction"); `function`: a function's name. Each may be
 // "*" for all, or end with it for all that begin so. What names no function (lists, creating one)

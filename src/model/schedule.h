@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Schedule: the times at which something happens (fact sheet 4.6, 1.5):
+// Schedule: the times at which something happens (Function Compute: auto scaling of minimum
+// instances, API):
 //   "cron(0 0 9 * * *)"  "at(2026-01-01T09:00:00)"         scaling policies
 //   "0 0 9 * * *"  "CRON_TZ=Asia/Tokyo 0 0 9 * * *"  "@every 4m"   timer triggers
 // Times are of a zone (IANA name; empty: UTC). A time that a change of the clock skips does not

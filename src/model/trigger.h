@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
-// A trigger: how requests reach a function from outside (fact sheet 1.5, 3.7). The config text is
-// kept as the client sent it; what acts is read out of it.
+// A trigger: how requests reach a function from outside (Function Compute: API, HTTP triggers). The
+// config text is kept as the client sent it; what acts is read out of it.
 
 #include <cstdint>
 #include <optional>

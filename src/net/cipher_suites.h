@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The TLS cipher suites that may be asked for, by their IANA names as Function Compute and Go write
 // them. Pure.

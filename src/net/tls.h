@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The server's side of TLS 1.2 and 1.3 over a socket (OpenSSL). A TlsIdentity is a certificate with
 // its key and rules; a TlsAcceptor picks one for each handshake by the name the client asks for

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // The server over TLS, as OpenSSL's own client sees it.
 
 #include "net/tls.h"

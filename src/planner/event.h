@@ -103,7 +103,7 @@ struct InstanceGone {
 };
 
 // The health check of a ready instance failed or succeeded often enough to change what is known of
-// it (fact sheet 3.5). New requests go elsewhere while it is unhealthy.
+// it (Function Compute: health checks). New requests go elsewhere while it is unhealthy.
 struct InstanceHealthChanged {
   InstanceId instance;
   Health health = Health::Unhealthy;

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Bounds that others set: instances a function keeps (minimum), the most it may have (cap), and
 // what an account may have (quota).
 

@@ -14,7 +14,7 @@ namespace okibi::planner {
 
 // What becomes of an instance whose request was given up (caller left, function timeout): the app
 // may still be working on it. Function Compute replaces the instance when it serves one request at
-// a time and has no health check (fact sheet 3.4).
+// a time and has no health check (Function Compute: custom containers).
 enum class AfterAbandon { KeepInstance, ReplaceInstance };
 
 // One deployed revision. Never changes: another configuration is another FunctionKey.
@@ -53,8 +53,8 @@ enum class ScaleOut {
 struct PlannerConfig {
   int cardQuota = limits::kCardQuota;          // GPU instances per account
   int instanceQuota = limits::kInstanceQuota;  // instances per account
-  // Instances an account may start at once, and how many more per minute (fact sheet 4.4: large
-  // regions); burst 0: no limit.
+  // Instances an account may start at once, and how many more per minute (Function Compute: limits:
+  // large regions); burst 0: no limit.
   int startBurst = 300;
   int startGrowth = 300;
   ScaleOut scaleOut = ScaleOut::ExpectedWait;

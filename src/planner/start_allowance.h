@@ -1,7 +1,7 @@
 #pragma once
 // How fast an account may start instances: `burst` at once, then `growth` per minute (Function
-// Compute's limits on scaling, fact sheet 4.4). A bucket of `burst` starts, filled at that rate, in
-// whole numbers.
+// Compute's limits on scaling, Function Compute: limits). A bucket of `burst` starts, filled at
+// that rate, in whole numbers.
 
 #include <algorithm>
 #include <cstdint>
