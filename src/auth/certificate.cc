@@ -10,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "base/limits.h"
+#include "base/owned.h"
 
 namespace okibi::auth {
 namespace {
@@ -17,15 +18,6 @@ namespace {
 constexpr int kRsaBitsLeast = 2048;
 constexpr std::size_t kChainMost = 10;
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-template <typename T, auto Free>
-using Owned = std::unique_ptr<T, Freed<Free>>;
 using Bio = Owned<BIO, BIO_free_all>;
 using Certificate = Owned<X509, X509_free>;
 using Key = Owned<EVP_PKEY, EVP_PKEY_free>;

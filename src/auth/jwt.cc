@@ -13,21 +13,13 @@
 
 #include "auth/digest.h"
 #include "base/encoding.h"
+#include "base/owned.h"
 
 namespace okibi::auth {
 namespace {
 
 namespace json = boost::json;
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-template <typename T, auto Free>
-using Owned = std::unique_ptr<T, Freed<Free>>;
 using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 using Number = Owned<BIGNUM, BN_free>;
 

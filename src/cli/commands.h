@@ -30,6 +30,10 @@ std::string functionPath(std::string_view name);  // "/2023-03-30/functions/NAME
 Outcome<boost::json::array> collect(Client& client, const std::string& path,
                                     const std::string& action, std::string_view name);
 
+// DELETE of what is called `name`; says that it is removed.
+Outcome<void> removeNamed(Context& context, const std::string& path, const std::string& action,
+                          const std::string& name);
+
 void print(std::string_view text);      // on standard output
 void printLine(std::string_view text);  // with a line end
 void note(std::string_view text);       // on standard error, with a line end

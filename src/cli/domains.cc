@@ -148,18 +148,7 @@ Outcome<void> showDomain(Context& context, const std::string& name) {
 }
 
 Outcome<void> removeDomain(Context& context, const std::string& name) {
-  ApiRequest request;
-  request.method = "DELETE";
-  request.path = domainPath(name);
-  request.action = "DeleteCustomDomain";
-  Outcome<Json> done = context.client.json(request);
-  if (!done) return std::unexpected(done.error());
-  if (context.asJson()) {
-    printJson(JsonObject{{"removed", name}});
-  } else {
-    printLine(name + " removed");
-  }
-  return {};
+  return removeNamed(context, domainPath(name), "DeleteCustomDomain", name);
 }
 
 }  // namespace okibi::cli

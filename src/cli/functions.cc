@@ -56,6 +56,22 @@ void describeFunction(const Json& function, const boost::json::array& triggers) 
 
 }  // namespace
 
+Outcome<void> removeNamed(Context& context, const std::string& path, const std::string& action,
+                          const std::string& name) {
+  ApiRequest request;
+  request.method = "DELETE";
+  request.path = path;
+  request.action = action;
+  Outcome<Json> done = context.client.json(request);
+  if (!done) return std::unexpected(done.error());
+  if (context.asJson()) {
+    printJson(JsonObject{{"removed", name}});
+  } else {
+    printLine(name + " removed");
+  }
+  return {};
+}
+
 Outcome<boost::json::array> collect(Client& client, const std::string& path,
                                     const std::string& action, std::string_view name) {
   boost::json::array all;
@@ -119,18 +135,7 @@ Outcome<void> removeFunction(Context& context, const std::string& name) {
     Outcome<Json> done = context.client.json(request);
     if (!done) return std::unexpected(done.error());
   }
-  ApiRequest request;
-  request.method = "DELETE";
-  request.path = functionPath(name);
-  request.action = "DeleteFunction";
-  Outcome<Json> done = context.client.json(request);
-  if (!done) return std::unexpected(done.error());
-  if (context.asJson()) {
-    printJson(JsonObject{{"removed", name}});
-  } else {
-    printLine(name + " removed");
-  }
-  return {};
+  return removeNamed(context, functionPath(name), "DeleteFunction", name);
 }
 
 }  // namespace okibi::cli

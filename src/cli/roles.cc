@@ -67,18 +67,7 @@ Outcome<void> listRoles(Context& context) {
 }
 
 Outcome<void> removeRole(Context& context, const std::string& name) {
-  ApiRequest request;
-  request.method = "DELETE";
-  request.path = rolePath(name);
-  request.action = "OkibiRemoveRole";
-  Outcome<Json> done = context.client.json(request);
-  if (!done) return std::unexpected(done.error());
-  if (context.asJson()) {
-    printJson(JsonObject{{"removed", name}});
-  } else {
-    printLine(name + " removed");
-  }
-  return {};
+  return removeNamed(context, rolePath(name), "OkibiRemoveRole", name);
 }
 
 }  // namespace okibi::cli

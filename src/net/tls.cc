@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/encoding.h"
+#include "base/owned.h"
 
 namespace okibi::net {
 namespace {
@@ -18,15 +19,6 @@ namespace {
 constexpr std::size_t kHostNameMost = 255;
 constexpr std::string_view kAlpnHttp11 = "\x08http/1.1";
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-template <typename T, auto Free>
-using Owned = std::unique_ptr<T, Freed<Free>>;
 using Context = Owned<SSL_CTX, SSL_CTX_free>;
 using Bio = Owned<BIO, BIO_free_all>;
 using Certificate = Owned<X509, X509_free>;
