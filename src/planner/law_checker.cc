@@ -129,6 +129,7 @@ void LawChecker::hear(const InvocationCancelled& event) {
 void LawChecker::hear(const InstanceReady& event) {
   auto found = instances_.find(event.instance);
   if (found == instances_.end() || found->second.phase != Phase::Starting) return;
+  functions_[found->second.function].failures = 0;
   becameReady(found->second);
 }
 
@@ -137,13 +138,16 @@ void LawChecker::becameReady(Instance& instance) {
   fresh_ = instance.function;
   Function& function = functions_[fresh_];
   --function.starting;
-  function.failing = false;
   function.longestStart = std::max(function.longestStart, now_ - instance.since);
 }
 
 void LawChecker::hear(const InstanceStartFailed& event) {
   auto found = instances_.find(event.instance);
-  if (found != instances_.end()) functions_[found->second.function].failing = true;
+  if (found != instances_.end()) noteFailure(found->second);
+}
+
+void LawChecker::noteFailure(const Instance& instance) {
+  if (instance.phase == Phase::Starting) ++functions_[instance.function].failures;
 }
 
 void LawChecker::hear(const QuotaChanged& event) {
@@ -153,10 +157,7 @@ void LawChecker::hear(const QuotaChanged& event) {
 void LawChecker::remove(InstanceId id) {
   auto found = instances_.find(id);
   if (found == instances_.end()) return;
-  if (comes(found->second.phase)) {
-    --functions_[found->second.function].starting;
-    functions_[found->second.function].failing = true;
-  }
+  if (comes(found->second.phase)) --functions_[found->second.function].starting;
   instances_.erase(found);
 }
 
@@ -175,6 +176,8 @@ void LawChecker::hear(const InstanceWoken& event) {
 }
 
 void LawChecker::hear(const InstanceGone& event) {
+  auto found = instances_.find(event.instance);
+  if (found != instances_.end()) noteFailure(found->second);
   remove(event.instance);
 }
 
@@ -380,12 +383,15 @@ void LawChecker::checkLineWait(const FunctionView& view,
     return;
   }
   int coming = function.starting;
+  bool parked = false;
   for (const InstanceView& i : instances) {
+    parked |= i.function == view.key && i.state == InstanceState::Parked;
     const bool promised = i.state == InstanceState::Placing || i.state == InstanceState::Recalled ||
                           i.state == InstanceState::Parking;
     coming += i.function == view.key && promised ? 1 : 0;
   }
-  if (function.failing && coming > 0) return;  // one start at a time is tried
+  // One start at a time is tried; who is parked is woken all the same.
+  if (function.failures >= config_.startFailuresInRow && coming > 0 && !parked) return;
   const auto covered = static_cast<std::size_t>(coming * function.plan.concurrency);
   if (function.queued.size() <= covered) return;
   const auto oldest = std::next(function.queued.begin(), static_cast<std::ptrdiff_t>(covered));

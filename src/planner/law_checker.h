@@ -66,7 +66,7 @@ class LawChecker {
     int starting = 0;
     int minimum = 0;
     Duration longestStart{};  // or wake
-    bool failing = false;     // a start has failed since the last that did not
+    int failures = 0;         // starts that failed since the last that did not
   };
 
   void hear(const FunctionAdded& event);
@@ -116,6 +116,7 @@ class LawChecker {
   void checkTurns(const std::vector<InstanceView>& instances,
                   const std::vector<FunctionView>& functions);
   void becameReady(Instance& instance);
+  void noteFailure(const Instance& instance);
   void checkSessions(const InstanceView& view);
   void checkQueues();
   void leaveSlot(Request& request);

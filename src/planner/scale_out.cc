@@ -58,7 +58,9 @@ int Planner::Core::wanted(const Function& function) const {
   const int shortfall = std::max(std::min(forQueue, parked + std::min(room, forQueue)),
                                  std::min(missing(function), room));
   if (shortfall == 0 || function.startFailures < config_.startFailuresInRow) return shortfall;
-  return pool.placing() + pool.starting() == 0 ? 1 : 0;
+  // Starts are tried one at a time; who is parked has started long ago.
+  const int wakes = std::min(pool.shortfall(), parked);
+  return std::max(wakes, pool.placing() + pool.starting() == 0 ? 1 : 0);
 }
 
 WaitingLine& Planner::Core::lineFor(const Function& function, Shortage shortage) {

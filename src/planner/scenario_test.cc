@@ -419,6 +419,27 @@ TEST(PlannerTable, FunctionThatKeepsFailingStartsOneAtATime) {
         config);
 }
 
+TEST(PlannerTable, WhoIsParkedIsWokenThoughStartsKeepFailing) {
+  PlannerConfig config = parking();
+  config.startFailuresInRow = 1;
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=600 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    2    | arrive 2 f             | start i2 c1:8 (the 1 instance is full)
+    3    | gone i2 bad            | refuse 2 FunctionNotStarted (bad)
+    4    | end 1                  |
+    14   | timer                  | park i1
+    14.1 | arrive 3 f             |
+    14.2 | arrive 4 f             | start i3 c1:8 (no instance; 1 parked)
+    15   | parked i1              | wake i1 c1:8
+    16   | woken i1               | dispatch 3 i1 woken (2 queued, 1 starting; 1 parked)
+    17   | gone i3 bad            | refuse 4 FunctionNotStarted (bad)
+  )",
+        config);
+}
+
 TEST(PlannerTable, CrashAbortsItsRequestsAndTheQueueGetsANewInstance) {
   PlannerConfig config;
   config.instanceQuota = 1;
