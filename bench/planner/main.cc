@@ -1,6 +1,11 @@
-// The planner's cost by the number of functions and cards, in one run: a table. One core.
+// The planner's cost by the number of functions and cards, in one run: a table. One core; seconds
+// are of its time for this program, whatever else the machine does.
 //
 //   warm/s    a request to a warm function: arrival, dispatch, end
+//   grow/s    as many requests as there are cards, at once, spread over the functions: each starts
+//             an instance; then it is ready, and serves
+//   full/s    every card has a busy instance, spread over the functions: one crashes, its caller
+//             comes again and gets another, which starts and serves
 //   place/s   a request to a sleeping one on a fleet full of idle instances: evict, place, start,
 //             ready, serve
 //   line/s    all cards busy and as many functions waiting as there are (100,000 at most): a
@@ -11,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <deque>
 #include <string>
 #include <utility>
@@ -24,12 +30,18 @@ namespace okibi {
 namespace {
 
 using namespace planner;
-using Clock = std::chrono::steady_clock;
+
+double cpuSeconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
 
 constexpr std::uint64_t kWaitersMost = 100'000;
-constexpr Duration kMeasured = std::chrono::milliseconds(500);
+constexpr double kMeasured = 0.5;  // seconds
 constexpr Bytes kCard = Bytes::gib(16);
 constexpr std::size_t kAccounts = 100;
+constexpr std::uint64_t kGrowLeast = 100;  // fewer are over too soon to be measured
 
 std::size_t heapBytes() {
   return mallinfo2().uordblks;
@@ -74,6 +86,24 @@ class Bench {
     });
   }
 
+  double grow() {
+    const double begin = cpuSeconds();
+    for (std::uint64_t i = 0; i < cards_; ++i) arrive(FunctionKey(i % functions_ + 1));
+    for (std::uint64_t i = 0; i < cards_; ++i) step(InstanceReady{InstanceId(++instance_)});
+    if (cards_ < kGrowLeast) return 0;
+    return static_cast<double>(cards_) / (cpuSeconds() - begin);
+  }
+
+  // After grow().
+  double full() {
+    std::uint64_t oldest = 0;
+    return perSecond([&] {
+      step(InstanceGone{InstanceId(++oldest), {ErrorKind::Internal, "crashed", {}}});
+      arrive(FunctionKey(oldest % functions_ + 1));
+      step(InstanceReady{InstanceId(++instance_)});
+    });
+  }
+
   double line() {
     const std::uint64_t waiters = std::min(functions_, cards_ + kWaitersMost);
     if (waiters <= cards_) return 0;
@@ -111,6 +141,7 @@ class Bench {
     PlannerConfig config;
     config.cardQuota = config.instanceQuota = 100'000'000;
     config.startBurst = 0;
+    config.queuePerFunction = 100'000'000;
     config.yieldAfter = std::chrono::hours(24);
     return config;
   }
@@ -151,14 +182,14 @@ class Bench {
   template <typename F>
   double perSecond(F once) {
     std::uint64_t count = 0;
-    const auto begin = Clock::now();
-    auto now = begin;
+    const double begin = cpuSeconds();
+    double passed = 0;
     do {
       for (int i = 0; i < 100; ++i) once();
       count += 100;
-      now = Clock::now();
-    } while (now - begin < kMeasured);
-    return static_cast<double>(count) / std::chrono::duration<double>(now - begin).count();
+      passed = cpuSeconds() - begin;
+    } while (passed < kMeasured);
+    return static_cast<double>(count) / passed;
   }
 
   const std::uint64_t functions_, cards_;
@@ -180,19 +211,28 @@ void row(std::uint64_t functions, std::uint64_t cards) {
   const double warmRate = warm.warm();
   const double deployed = warm.deployedBytes();
   const double placeRate = Bench(functions, cards, kLong).place();
+  Bench many(functions, cards, kLong);
+  const double growRate = many.grow();
+  const double fullRate = many.full();
   const double lineRate = Bench(functions, cards, kLong).line();
   const double slept = Bench(functions, cards, std::chrono::seconds(1)).sleptBytes(functions);
-  std::printf("%9llu  %6llu  %11.0f  %9.0f  %9.0f  %5.0f / %.0f\n",
+  std::printf("%9llu  %6llu  %11.0f  %9.0f  %9.0f  %9.0f  %9.0f  %5.0f / %.0f\n",
               static_cast<unsigned long long>(functions), static_cast<unsigned long long>(cards),
-              warmRate, placeRate, lineRate, deployed, slept);
+              warmRate, placeRate, growRate, fullRate, lineRate, deployed, slept);
   std::fflush(stdout);
 }
 
 }  // namespace
 }  // namespace okibi
 
-int main() {
-  std::printf("functions   cards       warm/s    place/s     line/s  B/asleep\n");
+// Without arguments the whole table; FUNCTIONS CARDS: that row.
+int main(int argc, char** argv) {
+  std::printf(
+      "functions   cards       warm/s    place/s     grow/s     full/s     line/s  B/asleep\n");
+  if (argc == 3) {
+    okibi::row(std::stoull(argv[1]), std::stoull(argv[2]));
+    return 0;
+  }
   for (const std::uint64_t functions : {1, 100, 10'000, 1'000'000}) {
     for (const std::uint64_t cards : {1, 100, 10'000}) okibi::row(functions, cards);
   }

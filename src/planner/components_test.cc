@@ -1,7 +1,11 @@
 // The parts on their own: life cycle, queue, timers, lines, slices, placement, keep-alive.
 
+#include <algorithm>
+#include <vector>
+
 #include <gtest/gtest.h>
 
+#include "base/random.h"
 #include "planner/instance_state.h"
 #include "planner/keep_alive.h"
 #include "planner/placement.h"
@@ -59,6 +63,42 @@ TEST(RequestQueue, FirstComeFirstServedAlsoAfterLeavingAndMerging) {
   EXPECT_EQ(queue.overdue(), 1U);
   queue.erase(early);
   EXPECT_EQ(queue.overdue(), 0U);
+}
+
+// at() remembers where it was: what it says must not depend on what it was asked before.
+TEST(RequestQueue, PlacesAreThoseOfAPlainList) {
+  Random random(11);
+  std::vector<Request> requests;
+  for (std::uint64_t i = 0; i < 400; ++i) requests.push_back(requestOf(i + 1));
+  const auto drawn = [&](std::size_t size) {
+    return static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(size) - 1));
+  };
+  RequestQueue queue;
+  std::vector<Request*> plain, outside;
+  for (Request& request : requests) outside.push_back(&request);
+  for (int step = 0; step < 4000; ++step) {
+    if (!outside.empty() && random.chance(0.5)) {
+      const std::size_t i = drawn(outside.size());
+      queue.merge(*outside[i]);
+      plain.insert(std::ranges::upper_bound(plain, outside[i]->arrival, {}, &Request::arrival),
+                   outside[i]);
+      if (!outside[i]->overdue && random.chance(0.3)) queue.markOverdue(*outside[i]);
+      outside.erase(outside.begin() + static_cast<std::ptrdiff_t>(i));
+    } else if (!plain.empty()) {
+      const std::size_t i = drawn(plain.size());
+      queue.erase(*plain[i]);
+      outside.push_back(plain[i]);
+      plain.erase(plain.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    if (plain.empty()) continue;
+    const std::size_t ahead = drawn(plain.size()), other = drawn(plain.size());
+    ASSERT_EQ(queue.at(ahead), plain[ahead]);
+    ASSERT_EQ(queue.isWithin(*plain[other], ahead), other < ahead);
+    const auto late = std::find_if(plain.begin() + static_cast<std::ptrdiff_t>(ahead), plain.end(),
+                                   [](const Request* r) { return r->overdue; });
+    ASSERT_EQ(queue.overdueFrom(*plain[ahead]), late == plain.end() ? nullptr : *late);
+    ASSERT_EQ(queue.at(plain.size()), nullptr);
+  }
 }
 
 TEST(TimerSet, GivesWhatIsDueInOrderOfTime) {

@@ -1,8 +1,5 @@
 #include "planner/explain.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include <fmt/format.h>
 
 namespace okibi::planner {
@@ -60,14 +57,6 @@ std::string instancesText(int count, int unhealthy = 0) {
   return fmt::format("{} or unhealthy ({})", text, unhealthy);
 }
 
-int unhealthyOf(const InstancePool& pool) {
-  int count = 0;
-  for (const Instance* i = pool.instances.front(); i; i = pool.instances.next(*i)) {
-    count += i->serving() && i->health == Health::Unhealthy ? 1 : 0;
-  }
-  return count;
-}
-
 }  // namespace
 
 std::string_view toString(StopReason reason) {
@@ -120,7 +109,7 @@ std::string startReason(const Function& function) {
   const InstancePool& pool = *function.pool;
   std::string reason = "no instance";
   if (pool.serving() > 0) {
-    reason = instancesText(pool.serving(), unhealthyOf(pool));
+    reason = instancesText(pool.serving(), pool.unhealthy);
   } else if (const int coming = pool.starting() + pool.placing(); coming > 0) {
     reason = fmt::format("{} queued, {} starting", pool.queue.size(), coming);
   }
@@ -135,8 +124,7 @@ std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std
   const std::string name = fmt::format("card {}", card.id.value());
   switch (choice) {
     case CardChoice::Fits: {
-      const auto rivals = std::ranges::distance(
-          card.shelf->byBookable.lower_bound({slice, CardId()}), card.shelf->byBookable.end());
+      const int rivals = card.shelf->cardsWithRoom(slice);
       const Bytes left = card.bookable() - slice;
       if (rivals == 1) {
         return fmt::format("{}: the only one of {} with room, {} of {} GB are left", name,

@@ -52,7 +52,7 @@ bool mayMove(InstanceState from, InstanceState to) {
     case Parked:
       return to == Recalled || to == Stopping;
     case Recalled:
-      return to == Waking || to == Parked || to == Stopping;
+      return to == Waking || to == Parked;
     case Waking:
       return to == Ready || to == Stopping;
     case Draining:

@@ -180,8 +180,10 @@ void Planner::Core::release(Instance& instance, StopReason reason, std::string d
     case InstanceState::Initializing:
     case InstanceState::Parking:
     case InstanceState::Parked:
-    case InstanceState::Recalled:
     case InstanceState::Waking:
+      return stop(instance, reason, std::move(detail));
+    case InstanceState::Recalled:
+      move(instance, InstanceState::Parked);  // it was promised a card, and has none
       return stop(instance, reason, std::move(detail));
     case InstanceState::Ready:
     case InstanceState::Frozen:

@@ -97,8 +97,11 @@ int Planner::Core::missing(const Function& function) const {
 // Which instances are the kept ones: the oldest become it, the youngest stop being it first.
 void Planner::Core::settleMinimum(Function& function) {
   InstancePool& pool = *function.pool;
-  for (Instance* i = pool.instances.front(); i && function.kept < function.minimum;
-       i = pool.instances.next(*i)) {
+  const int keeps = std::min(function.minimum, pool.here());
+  const bool all = keeps == pool.here();  // who is not marked yet came last
+  for (Instance* i = all ? pool.instances.back() : pool.instances.front();
+       i && function.kept < keeps;
+       i = all ? pool.instances.previous(*i) : pool.instances.next(*i)) {
     const bool leaving = i->state == InstanceState::Draining || i->state == InstanceState::Stopping;
     if (i->kept || leaving) continue;
     i->kept = true;

@@ -2,6 +2,7 @@
 // Requests, and the queue of one function: first come, first served.
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "base/ids.h"
@@ -52,7 +53,9 @@ class RequestQueue {
   Request* front() const { return requests_.front(); }
   Request* back() const { return requests_.back(); }
   static Request* next(const Request& request) { return RequestList::next(request); }
-  std::size_t overdue() const { return overdue_; }
+  std::size_t overdue() const { return overdue_.size(); }
+  // The first marked overdue that came no earlier than `from`; nullptr: none.
+  Request* overdueFrom(const Request& from) const;
 
   // Counts those whose `ripeAt` has come: they are at the front.
   std::size_t ripen(Instant now);
@@ -65,18 +68,23 @@ class RequestQueue {
   void erase(Request& request);
   void markOverdue(Request& request);
 
-  // The request with `ahead` others before it; nullptr: the queue is not that long.
+  // The request with `ahead` others before it; nullptr: the queue is not that long. Costs as many
+  // steps as it is away from the one asked for last, or from either end.
   Request* at(std::size_t ahead) const;
   // Whether fewer than `slots` requests are before it.
   bool isWithin(const Request& request, std::size_t slots) const;
 
  private:
-  RequestList requests_;
+  void insert(Request* before, Request& request);
   void place(Request& request);  // keeps `ripeAt` in order
 
-  std::size_t overdue_ = 0;  // how many are marked
+  RequestList requests_;
+  std::map<std::uint64_t, Request*> overdue_;  // those that are marked, by arrival
   std::size_t ripe_ = 0;
   Request* unripe_ = nullptr;
+  // Where at() was last, and how many are before it; null: nowhere.
+  mutable Request* mark_ = nullptr;
+  mutable std::size_t markAhead_ = 0;
 };
 
 }  // namespace okibi::planner

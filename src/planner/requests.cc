@@ -100,13 +100,14 @@ void Planner::Core::settleExpired() {
 }
 
 void Planner::Core::refuseOverdue(Function& function) {
-  InstancePool& pool = *function.pool;
-  if (pool.queue.overdue() == 0) return;
-  Request* request = pool.queue.at(pool.startingSlots());
-  while (request && pool.queue.overdue() > 0) {
-    Request* next = RequestQueue::next(*request);
-    if (request->overdue) refuse(*request, deadlineError(function, config_));
-    request = next;
+  RequestQueue& queue = function.pool->queue;
+  if (queue.overdue() == 0) return;
+  const Request* beyond = queue.at(function.pool->startingSlots());
+  while (beyond) {
+    Request* late = queue.overdueFrom(*beyond);
+    if (!late) return;
+    beyond = RequestQueue::next(*late);
+    refuse(*late, deadlineError(function, config_));
   }
 }
 

@@ -419,6 +419,29 @@ TEST(PlannerTable, FunctionThatKeepsFailingStartsOneAtATime) {
         config);
 }
 
+TEST(PlannerTable, ReplacedWhileItsKeptInstanceIsCalledBack) {
+  check(R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:10 idle=600 freeze=never park=10 |
+    0    | function g gpu=T:10 idle=600 freeze=never |
+    0    | arrive 1 f             | start i1 c1:10 (no instance)
+    1    | ready i1               | dispatch 1 i1 cold (no instance)
+    2    | end 1                  |
+    12   | timer                  | park i1
+    13   | parked i1              |
+    14   | keep f 1 frozen        |
+    15   | arrive 2 g             | start i2 c1:10 (no instance)
+    16   | ready i2               | dispatch 2 i2 cold (no instance)
+    17   | arrive 3 f             |
+    18   | end 2                  | stop i2 made room
+    19   | function h gpu=T:10 replaces=f | stop i1 minimum lowered no-hook
+    20   | gone i1                |
+    21   | gone i2                | start i3 c1:10 (no instance)
+    22   | ready i3               | dispatch 3 i3 cold (no instance)
+  )",
+        {.hostMemory = Bytes::gib(10)});
+}
+
 TEST(PlannerTable, WhoIsParkedIsWokenThoughStartsKeepFailing) {
   PlannerConfig config = parking();
   config.startFailuresInRow = 1;

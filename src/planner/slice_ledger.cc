@@ -2,6 +2,12 @@
 
 namespace okibi::planner {
 
+int Shelf::cardsWithRoom(Bytes slice) const {
+  int count = 0;
+  for (auto room = rooms.lower_bound(slice); room != rooms.end(); ++room) count += room->second;
+  return count;
+}
+
 Shelf& SliceLedger::shelf(const std::string& type) {
   Shelf& shelf = shelves_[type];
   if (shelf.type.empty()) shelf.type = type;
@@ -92,6 +98,8 @@ void SliceLedger::forgetIfDone(CardBook& card) {
 void SliceLedger::unindex(CardBook& card) {
   if (card.lost) return;
   card.shelf->byBookable.erase({card.bookable(), card.id});
+  const auto room = card.shelf->rooms.find(card.bookable());
+  if (--room->second == 0) card.shelf->rooms.erase(room);
   card.shelf->byPromisable.erase({card.promisable(), card.id});
   --card.shelf->usable;
   card.shelf->memory -= card.memory;
@@ -101,6 +109,7 @@ void SliceLedger::unindex(CardBook& card) {
 void SliceLedger::index(CardBook& card) {
   if (card.lost) return;
   card.shelf->byBookable.insert({card.bookable(), card.id});
+  ++card.shelf->rooms[card.bookable()];
   card.shelf->byPromisable.insert({card.promisable(), card.id});
   ++card.shelf->usable;
   card.shelf->memory += card.memory;
@@ -119,6 +128,10 @@ void SliceLedger::check() const {
                 id.value());
     OKIBI_CHECK(card.lost == !card.shelf->byPromisable.contains({card.promisable(), id}), "card {}",
                 id.value());
+  }
+  for (const auto& [type, shelf] : shelves_) {
+    OKIBI_CHECK(std::cmp_equal(shelf.cardsWithRoom(Bytes()), shelf.byBookable.size()), "cards {}",
+                type);
   }
 }
 

@@ -44,6 +44,7 @@ struct Shelf {
   std::map<CardId, CardBook*> cards;
   // Of cards that are not lost
   Index byBookable, byPromisable;
+  std::map<Bytes, int> rooms;  // how many of them have exactly so much bookable
   int usable = 0;
   Bytes memory, held;
 
@@ -53,6 +54,9 @@ struct Shelf {
   LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first
   std::set<InstanceId> placing;
   bool dirty = false;  // memory was given back: the line is to be served in this step
+
+  // Cards a slice could be booked on now. The cost grows with the whole gigabytes of a card only.
+  int cardsWithRoom(Bytes slice) const;
 };
 
 class SliceLedger {
