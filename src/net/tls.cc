@@ -1,12 +1,16 @@
 #include "net/tls.h"
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
+#include <string>
 #include <utility>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
@@ -18,6 +22,7 @@ namespace {
 
 constexpr std::size_t kHostNameMost = 255;
 constexpr std::string_view kAlpnHttp11 = "\x08http/1.1";
+constexpr std::chrono::seconds kResumable{3600};
 
 using Context = Owned<SSL_CTX, SSL_CTX_free>;
 using Bio = Owned<BIO, BIO_free_all>;
@@ -51,17 +56,22 @@ int chooseProtocol(SSL*, const unsigned char** out, unsigned char* outLength,
   return agreed == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
-Context newContext() {
-  Context context(SSL_CTX_new(TLS_server_method()));
+Context newContext(const SSL_METHOD* method) {
+  Context context(SSL_CTX_new(method));
   OKIBI_CHECK(context != nullptr, "OpenSSL has TLS");
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-                                         SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-  SSL_CTX_set_num_tickets(context.get(), 0);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                         SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                       SSL_MODE_RELEASE_BUFFERS);
+  return context;
+}
+
+Context newServerContext() {
+  Context context = newContext(TLS_server_method());
+  SSL_CTX_set_timeout(context.get(), kResumable.count());
   SSL_CTX_set_alpn_select_cb(context.get(), chooseProtocol, nullptr);
   return context;
 }
@@ -122,11 +132,46 @@ Result<void> useChain(SSL_CTX* context, std::string_view pem) {
   return {};
 }
 
+Result<void> believe(SSL_CTX* context, std::string_view pem) {
+  const Bio in = readerOf(pem);
+  int count = 0;
+  for (;; ++count) {
+    const Certificate one(PEM_read_bio_X509(in.get(), nullptr, noPassphrase, nullptr));
+    if (!one) break;
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()) != 1) {
+      return bad("certificate");
+    }
+  }
+  if (count == 0) return bad("certificate");
+  ERR_clear_error();
+  return {};
+}
+
+using Mark = std::array<unsigned char, 32>;
+static_assert(sizeof(Mark) <= SSL_MAX_SID_CTX_LENGTH);
+
+// What a session that is resumed must have begun with.
+Mark markOf(std::string_view chainPem, const TlsRules& rules) {
+  std::string all =
+      std::to_string(static_cast<int>(rules.least)) + std::to_string(static_cast<int>(rules.most));
+  for (const std::string_view part :
+       {std::string_view(rules.suites.upTo12), std::string_view(rules.suites.from13), chainPem}) {
+    all += '\n';
+    all += part;
+  }
+  Mark mark{};
+  unsigned int size = 0;
+  const int made = EVP_Digest(all.data(), all.size(), mark.data(), &size, EVP_sha256(), nullptr);
+  OKIBI_CHECK(made == 1 && size == mark.size(), "OpenSSL has SHA-256");
+  return mark;
+}
+
 }  // namespace
 
 struct TlsIdentity::Impl {
   Context context;
   TlsRules rules;
+  Mark mark{};  // of certificate and rules
 };
 
 TlsIdentity::TlsIdentity(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -135,7 +180,7 @@ TlsIdentity::~TlsIdentity() = default;
 Result<std::shared_ptr<const TlsIdentity>> TlsIdentity::make(std::string_view chainPem,
                                                              std::string_view keyPem,
                                                              const TlsRules& rules) {
-  auto impl = std::make_unique<Impl>(newContext(), rules);
+  auto impl = std::make_unique<Impl>(newServerContext(), rules, markOf(chainPem, rules));
   SSL_CTX* context = impl->context.get();
   if (auto used = useChain(context, chainPem); !used) return fail(used.error());
   const Bio in = readerOf(keyPem);
@@ -150,7 +195,7 @@ Result<std::shared_ptr<const TlsIdentity>> TlsIdentity::make(std::string_view ch
 // ---- handshakes
 
 struct TlsAcceptor::Impl {
-  Context context = newContext();
+  Context context = newServerContext();
   Choose choose;
 };
 
@@ -163,6 +208,14 @@ struct TlsSession::Impl {
 };
 
 namespace {
+
+std::string whyFailed(const SSL* ssl) {
+  const long verdict = SSL_get_verify_result(ssl);
+  if (verdict == X509_V_OK) return lastError();
+  ERR_clear_error();
+  return std::string("the server's certificate is not accepted: ") +
+         X509_verify_cert_error_string(verdict);
+}
 
 // Before version and suite are chosen, so that a name's own rules count.
 int onClientHello(SSL* ssl, int* alert, void*) {
@@ -184,6 +237,7 @@ int onClientHello(SSL* ssl, int* alert, void*) {
   *alert = SSL_AD_INTERNAL_ERROR;
   const bool set =
       SSL_set_SSL_CTX(ssl, identity.context.get()) != nullptr &&
+      SSL_set_session_id_context(ssl, identity.mark.data(), identity.mark.size()) == 1 &&
       SSL_set_min_proto_version(ssl, protocolOf(rules.least)) == 1 &&
       SSL_set_max_proto_version(ssl, protocolOf(rules.most)) == 1 &&
       (rules.suites.upTo12.empty() || SSL_set_cipher_list(ssl, rules.suites.upTo12.c_str()) == 1) &&
@@ -202,22 +256,63 @@ TlsAcceptor::TlsAcceptor(Choose choose) : impl_(std::make_unique<Impl>()) {
 TlsAcceptor::~TlsAcceptor() = default;
 
 std::unique_ptr<TlsSession> TlsAcceptor::session(int fd) const {
+  std::unique_ptr<TlsSession> session = TlsSession::over(impl_->context.get(), fd);
+  session->impl_->acceptor = impl_.get();
+  SSL_set_accept_state(session->impl_->ssl.get());
+  return session;
+}
+
+// ---- the client's side
+
+struct TlsConnector::Impl {
+  Context context = newContext(TLS_client_method());
+};
+
+TlsConnector::TlsConnector(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsConnector::~TlsConnector() = default;
+
+Result<std::unique_ptr<TlsConnector>> TlsConnector::make(std::string_view authorities) {
+  auto impl = std::make_unique<Impl>();
+  SSL_CTX* context = impl->context.get();
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(kAlpnHttp11.data()),
+                          static_cast<unsigned>(kAlpnHttp11.size()));
+  if (authorities.empty()) {
+    SSL_CTX_set_default_verify_paths(context);
+  } else if (auto believed = believe(context, authorities); !believed) {
+    return fail(believed.error());
+  }
+  return std::unique_ptr<TlsConnector>(new TlsConnector(std::move(impl)));
+}
+
+std::unique_ptr<TlsSession> TlsConnector::session(int fd, const std::string& name) const {
+  std::unique_ptr<TlsSession> session = TlsSession::over(impl_->context.get(), fd);
+  SSL* ssl = session->impl_->ssl.get();
+  // An address has no place in the extension (RFC 6066, section 3).
+  const bool isAddress = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
+  const bool named = isAddress || (SSL_set1_host(ssl, name.c_str()) == 1 &&
+                                   SSL_set_tlsext_host_name(ssl, name.c_str()) == 1);
+  OKIBI_CHECK(named, "there is memory");
+  ERR_clear_error();
+  SSL_set_connect_state(ssl);
+  return session;
+}
+
+// ---- one connection
+
+std::unique_ptr<TlsSession> TlsSession::over(ssl_ctx_st* context, int fd) {
   std::unique_ptr<TlsSession> session(new TlsSession);
-  TlsSession::Impl& impl = *session->impl_;
+  Impl& impl = *session->impl_;
   impl.session = session.get();
-  impl.acceptor = impl_.get();
-  impl.ssl.reset(SSL_new(impl_->context.get()));
+  impl.ssl.reset(SSL_new(context));
   BIO* bio = BIO_new(socketMethod());
   OKIBI_CHECK(impl.ssl != nullptr && bio != nullptr, "there is memory");
   BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
   BIO_set_init(bio, 1);
   SSL_set_bio(impl.ssl.get(), bio, bio);
   SSL_set_app_data(impl.ssl.get(), &impl);
-  SSL_set_accept_state(impl.ssl.get());
   return session;
 }
-
-// ---- one connection
 
 TlsSession::TlsSession() : impl_(std::make_unique<Impl>()) {}
 TlsSession::~TlsSession() = default;
@@ -234,7 +329,7 @@ TlsSession::Step TlsSession::after(int result) {
       return Step::Ended;
     default:
       impl_->broken = true;
-      failure_ = "TLS: " + lastError();
+      failure_ = "TLS: " + whyFailed(impl_->ssl.get());
       return Step::Failed;
   }
 }

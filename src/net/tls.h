@@ -1,8 +1,11 @@
 #pragma once
-// The server's side of TLS 1.2 and 1.3 over a socket (OpenSSL). A TlsIdentity is a certificate with
-// its key and rules; a TlsAcceptor picks one for each handshake by the name the client asks for
-// (SNI), so that a new certificate counts from the next handshake on and live connections keep
-// theirs. Sessions are not resumed: no ticket of one name opens another's.
+// TLS 1.2 and 1.3 over a socket (OpenSSL). A TlsIdentity is a certificate with its key and rules; a
+// TlsAcceptor picks one for each handshake by the name the client asks for (SNI), so that a new
+// certificate counts from the next handshake on and live connections keep theirs. Sessions are
+// resumed by tickets for an hour, with the identity they began with: a ticket of one certificate is
+// none for another name's, nor for its successor. Their keys live as long as the acceptor.
+//
+// A TlsConnector is the client's side.
 //
 // Loop thread only. OpenSSL's headers stay in tls.cc; the awaiting is Socket's (net/socket.h).
 
@@ -17,6 +20,8 @@
 
 #include "base/result.h"
 #include "net/cipher_suites.h"
+
+struct ssl_ctx_st;
 
 namespace okibi::net {
 
@@ -66,6 +71,26 @@ class TlsAcceptor {
   std::unique_ptr<Impl> impl_;
 };
 
+// Connections that are used only when the server's certificate is signed by somebody who is
+// believed, and is for the name that was meant.
+class TlsConnector {
+ public:
+  // `authorities`: PEM of those who are believed; empty: whom the system believes. Invalid: there
+  // is no certificate in it.
+  static Result<std::unique_ptr<TlsConnector>> make(std::string_view authorities);
+  ~TlsConnector();
+  TlsConnector(const TlsConnector&) = delete;
+
+  // For a connected, non-blocking socket, which the session does not own. `name`: the server's host
+  // name or IP address, without brackets. The connector outlives the handshake.
+  std::unique_ptr<TlsSession> session(int fd, const std::string& name) const;
+
+ private:
+  struct Impl;
+  explicit TlsConnector(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 // One connection's TLS. Every call does what it can without waiting.
 class TlsSession {
  public:
@@ -92,7 +117,9 @@ class TlsSession {
 
  private:
   friend class TlsAcceptor;
+  friend class TlsConnector;
   TlsSession();
+  static std::unique_ptr<TlsSession> over(ssl_ctx_st* context, int fd);
   Step after(int result);
 
   std::unique_ptr<Impl> impl_;

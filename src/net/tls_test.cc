@@ -15,6 +15,7 @@
 #include "auth/testing_certificates.h"
 #include "base/encoding.h"
 #include "net/event.h"
+#include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/testing.h"
 #include "net/virtual_clock.h"
@@ -27,7 +28,8 @@ const WallTime kNow = WallTime(std::chrono::seconds(1'790'000'000));
 // A blocking client of one connection, for a thread of its own.
 class Client {
  public:
-  Client(const SocketAddress& server, const char* name, int most = TLS1_3_VERSION) {
+  Client(const SocketAddress& server, const char* name, int most = TLS1_3_VERSION,
+         SSL_SESSION* session = nullptr) {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     OKIBI_CHECK(::connect(fd_, server.data(), server.size()) == 0);
     context_ = SSL_CTX_new(TLS_client_method());
@@ -35,6 +37,7 @@ class Client {
     ssl_ = SSL_new(context_);
     SSL_set_fd(ssl_, fd_);
     if (name != nullptr) SSL_set_tlsext_host_name(ssl_, name);
+    if (session != nullptr) SSL_set_session(ssl_, session);
     shaken_ = SSL_connect(ssl_) == 1;
   }
   ~Client() {
@@ -74,6 +77,9 @@ class Client {
     char c = 0;
     return SSL_get_error(ssl_, SSL_read(ssl_, &c, 1)) == SSL_ERROR_ZERO_RETURN;
   }
+  // After the first answer, with which tickets come.
+  SSL_SESSION* remember() const { return SSL_get1_session(ssl_); }
+  bool resumed() const { return SSL_session_reused(ssl_) == 1; }
   void halfClose() { SSL_shutdown(ssl_); }
   int fd() const { return fd_; }
 
@@ -195,6 +201,39 @@ TEST_F(TlsTest, ARenewedCertificateDoesNotTouchLiveConnections) {
   });
 }
 
+TEST_F(TlsTest, ASessionIsResumedWithItsOwnCertificateOnly) {
+  with([&] {
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+      const auto answered = [&](Client& client, std::string_view name) {
+        client.write(kGet);
+        return client.readUntil(std::string(name) + ":0")
+            .ends_with("\r\n\r\n" + std::string(name) + ":0");
+      };
+      Client first(address, "a.example", version);
+      EXPECT_FALSE(first.resumed());
+      EXPECT_TRUE(answered(first, "a.example"));
+      SSL_SESSION* session = first.remember();
+      Client again(address, "a.example", version, session);
+      EXPECT_TRUE(again.resumed());
+      EXPECT_TRUE(answered(again, "a.example"));
+      Client other(address, "b.example", version, session);
+      EXPECT_FALSE(other.resumed());
+      EXPECT_EQ(other.commonName(), "b.example");
+      EXPECT_TRUE(answered(other, "b.example"));
+      std::atomic<bool> renewed = false;
+      loop.post([&] {
+        identities["a.example"] = identity("a.example");
+        renewed = true;
+      });
+      while (!renewed) ::usleep(1000);
+      Client later(address, "a.example", version, session);
+      EXPECT_FALSE(later.resumed());
+      EXPECT_TRUE(answered(later, "a.example"));
+      SSL_SESSION_free(session);
+    }
+  });
+}
+
 // More than the sockets between the two can hold: who does not read is not written to.
 TEST_F(TlsTest, BackPressure) {
   constexpr std::size_t kSize = std::size_t{24} << 20;
@@ -282,6 +321,59 @@ TEST_F(TlsTest, PlainTextIsNoHandshake) {
     while (::recv(fd, answer, sizeof answer, 0) > 0) {
     }
     ::close(fd);
+  });
+}
+
+// Our own client's side.
+class Connector : public TlsTest {
+ protected:
+  Connector() {
+    const auto pair = auth::testing::makePair("c.example", wallNow());
+    identities["c.example"] = TlsIdentity::make(pair.certificate, pair.key, {}).value();
+    identities[""] = identities["c.example"];
+    authority = pair.certificate;
+  }
+  static WallTime wallNow() {
+    return std::chrono::time_point_cast<WallTime::duration>(std::chrono::system_clock::now());
+  }
+  // What comes of a request to `name`, believing in `authorities`.
+  Task<std::string> said(std::string authorities, std::string name) {
+    auto connector = TlsConnector::make(authorities);
+    if (!connector) co_return connector.error().message;
+    auto socket = co_await Socket::open(loop, address, loop.now() + 10s);
+    if (!socket) co_return socket.error().message;
+    const int fd = socket->fd();
+    auto secured = co_await socket->secure((*connector)->session(fd, name), loop.now() + 10s);
+    if (!secured) co_return secured.error().message;
+    HttpConnection connection(loop, std::move(*socket));
+    RequestHead head;
+    head.headers.add("host", "x");
+    const SpooledBody body("four");
+    auto answer = co_await call(loop, connection, head, body, Bytes::kib(1), loop.now() + 10s);
+    if (!answer) co_return answer.error().message;
+    co_return answer->body.text().value();
+  }
+  void on(std::function<Task<void>()> body) {
+    testing::runOn(loop, [&]() -> Task<void> {
+      co_await body();
+      co_await server->drain(loop.now() + 10s);
+    });
+    server.reset();
+  }
+  std::string authority;
+};
+
+TEST_F(Connector, BelievesWhoIsNamedAndHasTheRightName) {
+  on([&]() -> Task<void> {
+    EXPECT_EQ(co_await said(authority, "c.example"), "c.example:4");
+    const std::string self = co_await said("", "c.example");
+    EXPECT_NE(self.find("certificate is not accepted: self-signed"), std::string::npos) << self;
+    identities["d.example"] = identities["c.example"];
+    const std::string other = co_await said(authority, "d.example");
+    EXPECT_NE(other.find("not accepted: hostname mismatch"), std::string::npos) << other;
+    const std::string number = co_await said(authority, "127.0.0.1");
+    EXPECT_NE(number.find("not accepted: IP address mismatch"), std::string::npos) << number;
+    EXPECT_NE((co_await said("none", "c.example")).find("certificate"), std::string::npos);
   });
 }
 
