@@ -53,7 +53,7 @@ class LawCheckerTest : public ::testing::Test {
     EXPECT_EQ(checker_.violations().front(), text);
   }
 
-  PlannerConfig config_{.cardQuota = 2, .hostMemory = Bytes::gib(10)};
+  PlannerConfig config_{.cardQuota = 2, .queuePerFunction = 3, .hostMemory = Bytes::gib(10)};
   LawChecker checker_{config_};
   Instant now_{};
 };
@@ -294,6 +294,15 @@ TEST_F(LawCheckerTest, Law10PassedOverForever) {
     observe(InstanceGone{InstanceId(i), {}}, {});
   }
   expectBroken("law 10: function 1: passed over 10 times while 1 waited");
+}
+
+TEST_F(LawCheckerTest, Law7QueuedThoughTheQueueIsFull) {
+  for (std::uint64_t id = 1; id <= config_.queuePerFunction; ++id) arrive(id);
+  EXPECT_TRUE(checker_.violations().empty());
+  arrive(4, {Refuse{InvocationId(4), {ErrorKind::Exhausted, "full", {}}}});
+  EXPECT_TRUE(checker_.violations().empty());
+  arrive(5);
+  expectBroken("law 7: function 1: 4 of 3 queued");
 }
 
 TEST_F(LawCheckerTest, Law8AbortedThoughTheInstanceLives) {
