@@ -298,7 +298,8 @@ void Planner::Core::create(Function& function, CardBook* card, Start why, std::s
     function.shelf->placing.insert(id);
   }
   settleMinimum(function);
-  tryStart(instance);
+  // What is only expected waits for nothing.
+  if (!tryStart(instance) && why == Start::Ahead) withdraw(instance);
 }
 
 bool Planner::Core::tryStart(Instance& instance) {
