@@ -2,7 +2,7 @@
 // The laws of docs/architecture.md, checked from outside: it sees only the events that went in and
 // the commands that came out, keeps its own books (law_books.h), and trusts nothing of the
 // planner's. Each group of laws is in a file of its own (law.h). Law 6 is about the ledger's
-// records: sim/usage_law.h.
+// records: ledger/usage_law.h.
 
 #include <memory>
 #include <string>

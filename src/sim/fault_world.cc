@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "planner/law_checker.h"
 #include "planner/planner.h"
+#include "sim/metered_world.h"
 
 namespace okibi::sim {
 namespace {
@@ -105,11 +106,15 @@ class World {
       step(next.mapped());
     }
     if (ok()) checker_.expectRest();
+    if (ok()) metered_.expectRest();
     if (ok() && !planner_.atRest()) return "planner is not at rest";
-    return ok() ? std::string() : checker_.violations().front();
+    for (const auto* broken : {&checker_.violations(), &metered_.violations()}) {
+      if (!broken->empty()) return broken->front();
+    }
+    return {};
   }
 
-  bool ok() const { return checker_.violations().empty(); }
+  bool ok() const { return checker_.violations().empty() && metered_.violations().empty(); }
 
   void schedule(Duration delay, Event event) {
     due_.emplace(std::pair(now_ + delay, ++sequence_), std::move(event));
@@ -242,6 +247,7 @@ class World {
     planner_.step(now_, event, commands);
     planner_.checkInvariants();
     checker_.observe(now_, event, commands, planner_.instances(), planner_.activeFunctions());
+    metered_.step(now_, event, commands);
     for (const Command& command : commands) {
       std::visit([this](const auto& c) { obey(c); }, command);
     }
@@ -307,6 +313,7 @@ class World {
   const Options options_;
   Planner planner_;
   LawChecker checker_;
+  MeteredWorld metered_;
   Instant now_{};
   std::map<std::pair<Instant, std::uint64_t>, Event> due_;
   std::uint64_t sequence_ = 0, lastInvocation_ = 0, lastFunction_ = 0, lastCard_ = 0;

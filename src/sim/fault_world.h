@@ -2,7 +2,8 @@
 // One seed makes one world: fleet, functions, traffic and faults (starts that fail or take long,
 // crashes, ailing instances, lost cards, a lost runtime, parks and wakes that fail, late clocks,
 // callers that leave) are drawn from it. After every step the planner's own invariants and the
-// outside LawChecker are consulted; then the faults stop, and everything must come to rest at zero.
+// outside LawChecker are consulted, and all use of instances is metered and held against law 6;
+// then the faults stop, and everything must come to rest at zero.
 
 #include <cstdint>
 #include <string>
