@@ -129,7 +129,7 @@ class Planner::Core {
   // Instances the function should start now.
   int wanted(const Function& function) const;
   WaitingLine& lineFor(const Function& function, Shortage shortage);
-  WaitingLine::Place placeInLine(const Function& function, Shortage shortage) const;
+  WaitingLine::Place placeInLine(Function& function, Shortage shortage);
   std::int64_t shareOf(const Function& function, Shortage shortage) const;
   void wasServed(Function& function);
   void joinLine(Function& function, Shortage shortage);
@@ -223,6 +223,7 @@ class Planner::Core {
   Account& accountNamed(const std::string& name);
   int missing(const Function& function) const;
   void settleMinimum(Function& function);
+  void noteMissing(Function& function);
   void delayMinimum(Function& function);
   void onMinimumTimer(FunctionKey key);
   // How long it stays: as its function says, or while it is kept.

@@ -119,6 +119,11 @@ void Planner::Core::settleMinimum(Function& function) {
     }
     i = previous;
   }
+  noteMissing(function);
+}
+
+// Since when something of its minimum is missing, in the order of arrivals.
+void Planner::Core::noteMissing(Function& function) {
   if (missing(function) == 0) {
     function.ticket = 0;
   } else if (function.ticket == 0) {

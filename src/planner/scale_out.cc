@@ -81,8 +81,9 @@ WaitingLine& Planner::Core::lineFor(const Function& function, Shortage shortage)
   return function.shelf->line;
 }
 
-WaitingLine::Place Planner::Core::placeInLine(const Function& function, Shortage shortage) const {
+WaitingLine::Place Planner::Core::placeInLine(Function& function, Shortage shortage) {
   const InstancePool& pool = *function.pool;
+  noteMissing(function);
   const Request* request = pool.queue.at(pool.comingSlots());
   // What is missing of its minimum may have waited longer than its requests.
   std::uint64_t arrival = request ? request->arrival : function.ticket;
