@@ -45,6 +45,7 @@ net::Task<Result<Answer>> route(const Call& call, bool ours) {
   if (call.path.empty() || call.path[0] != "functions") co_return serveAccountConfigs(call);
   if (call.path.size() <= 2) co_return serveFunctions(call);
   if (call.path[2] == "triggers") co_return serveTriggers(call);
+  if (call.path[2] == "instances") co_return co_await serveInstances(call);
   co_return serveFunctionConfigs(call);
 }
 

@@ -24,6 +24,14 @@ Result<std::string> qualifierOf(const Call& call) {
   return name;
 }
 
+Result<bool> flagOf(const Call& call, const char* key) {
+  const std::string* text = call.parameter(key);
+  if (text == nullptr || *text == "false") return false;
+  if (*text == "true") return true;
+  return fail(ErrorKind::Invalid, fmt::format("{}: '{}' is neither true nor false", key, *text),
+              "InvalidArgument");
+}
+
 Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most,
                             const char* key) {
   const std::string* text = call.parameter(key);

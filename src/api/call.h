@@ -53,6 +53,8 @@ inline Answer noContent() {
 std::unexpected<Error> notSupported(const Call& call);
 // The query's qualifier, else LATEST. VersionNotFound, AliasNotFound.
 Result<std::string> qualifierOf(const Call& call);
+// Whether the query says true; false when it says nothing.
+Result<bool> flagOf(const Call& call, const char* key);
 // The query's `limit`, in 1–most.
 Result<std::size_t> limitOf(const Call& call, std::size_t fallback, std::size_t most,
                             const char* key = "limit");
@@ -80,16 +82,16 @@ Result<Answer> serveProvisionConfig(const Call& call);   // functions/{fn}/provi
 Result<Answer> serveScalingConfig(const Call& call);     // functions/{fn}/scaling-config
 Result<Answer> serveConcurrency(const Call& call);       // functions/{fn}/concurrency
 Result<Answer> serveAsyncConfig(const Call& call);       // functions/{fn}/async-invoke-config
-Result<Answer> serveInstances(const Call& call);         // functions/{fn}/instances
 Result<Answer> listProvisionConfigs(const Call& call);
 Result<Answer> listScalingConfigs(const Call& call);
 Result<Answer> listConcurrencyConfigs(const Call& call);
 Result<Answer> listAsyncConfigs(const Call& call);
-Result<Answer> serveTags(const Call& call);              // tags-v2
-Result<Answer> serveDomains(const Call& call);           // custom-domains[/{domain}]
-Result<Answer> serveFunctionConfigs(const Call& call);   // functions/{fn}/{anything else}
-Result<Answer> serveAccountConfigs(const Call& call);    // everything outside functions
-net::Task<Result<Answer>> serveOkibi(const Call& call);  // /okibi/v1 less changes of images
+Result<Answer> serveTags(const Call& call);                  // tags-v2
+Result<Answer> serveDomains(const Call& call);               // custom-domains[/{domain}]
+Result<Answer> serveFunctionConfigs(const Call& call);       // functions/{fn}/{anything else}
+Result<Answer> serveAccountConfigs(const Call& call);        // everything outside functions
+net::Task<Result<Answer>> serveInstances(const Call& call);  // functions/{fn}/instances
+net::Task<Result<Answer>> serveOkibi(const Call& call);      // /okibi/v1 less changes of images
 // okibi/v1/accounts[/{account}/keys[/{key}]]
 Result<Answer> serveAccounts(const Call& call);
 net::Task<Result<Answer>> serveHistory(const Call& call);  // okibi/v1/functions/{fn}/history

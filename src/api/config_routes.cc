@@ -68,8 +68,7 @@ constexpr Resource kOfFunction[] = {{"versions", serveVersions},
                                     {"provision-config", serveProvisionConfig},
                                     {"scaling-config", serveScalingConfig},
                                     {"concurrency", serveConcurrency},
-                                    {"async-invoke-config", serveAsyncConfig},
-                                    {"instances", serveInstances}};
+                                    {"async-invoke-config", serveAsyncConfig}};
 constexpr Resource kListed[] = {{"provision-configs", listProvisionConfigs},
                                 {"scaling-configs", listScalingConfigs},
                                 {"concurrency-configs", listConcurrencyConfigs},

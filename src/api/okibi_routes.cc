@@ -96,26 +96,56 @@ Result<Answer> cards(const Call& call) {
                                    {"cards", cardList(call)}}));
 }
 
-Result<Answer> instances(const Call& call) {
+json::object instanceJson(const conductor::InstanceStatus& instance) {
+  return {{"instanceId", toJsonText(instance.name)},
+          {"functionName", toJsonText(instance.function)},
+          {"version", instance.version},
+          {"state", toJsonText(instance.state)},
+          {"inFlight", instance.inFlight},
+          {"sessions", instance.sessions},
+          {"concurrency", instance.concurrency},
+          {"card", instance.card ? json::value(cardJson(*instance.card)) : json::value(nullptr)},
+          {"sliceMB", instance.slice.wholeMib()},
+          {"ageMs", toMilliseconds(instance.age)},
+          {"stateMs", toMilliseconds(instance.stateAge)},
+          {"pid", instance.pid},
+          {"memoryMB", instance.memory.wholeMib()},
+          {"createdTime", formatIso8601Milliseconds(instance.created)}};
+}
+
+json::object endedJson(const seams::EndedInstance& instance) {
+  return {{"instanceId", toJsonText(instance.name)},
+          {"functionName", toJsonText(instance.function.name)},
+          {"version", instance.version},
+          {"gpuType", toJsonText(instance.gpuType)},
+          {"sliceMB", instance.sliceMb},
+          {"createdTime", formatIso8601Milliseconds(instance.created)},
+          {"endedTime", formatIso8601Milliseconds(instance.ended)},
+          {"lifeMs", (instance.ended - instance.created).count()},
+          {"reason", toJsonText(instance.reason)}};
+}
+
+// The live ones; with all=true also the newest `limit` of those that have ended.
+net::Task<Result<Answer>> instances(const Call& call) {
   const std::string* only = call.parameter("functionName");
-  json::array out;
+  const auto withEnded = flagOf(call, "all");
+  if (!withEnded) co_return fail(withEnded.error());
+  const auto limit = limitOf(call, 100, kMostListed);
+  if (!limit) co_return fail(limit.error());
+  json::array live;
   for (const conductor::InstanceStatus& instance : call.conductor.instances()) {
     if (instance.account != call.account || (only && instance.function != *only)) continue;
-    out.push_back(json::object{
-        {"instanceId", toJsonText(instance.name)},
-        {"functionName", toJsonText(instance.function)},
-        {"state", toJsonText(instance.state)},
-        {"inFlight", instance.inFlight},
-        {"sessions", instance.sessions},
-        {"concurrency", instance.concurrency},
-        {"card", instance.card ? json::value(cardJson(*instance.card)) : json::value(nullptr)},
-        {"sliceMB", instance.slice.wholeMib()},
-        {"ageMs", toMilliseconds(instance.age)},
-        {"stateMs", toMilliseconds(instance.stateAge)},
-        {"pid", instance.pid},
-        {"memoryMB", instance.memory.wholeMib()}});
+    live.push_back(instanceJson(instance));
   }
-  return ok(json::serialize(json::object{{"instances", std::move(out)}}));
+  json::object out{{"instances", std::move(live)}};
+  if (!*withEnded) co_return ok(json::serialize(out));
+  auto ended = co_await call.conductor.accounting().endedInstances(
+      call.account, only == nullptr ? "" : *only, conductor::wallNow(), *limit);
+  if (!ended) co_return fail(ended.error());
+  json::array gone;
+  for (const seams::EndedInstance& one : *ended) gone.push_back(endedJson(one));
+  out["ended"] = std::move(gone);
+  co_return ok(json::serialize(out));
 }
 
 json::object usageJson(const conductor::UsageSummary& summary) {
@@ -228,7 +258,7 @@ net::Task<Result<Answer>> serveOkibi(const Call& call) {
   if (call.method != "GET" || call.path.size() != 1) co_return notSupported(call);
   const std::string& resource = call.path[0];
   if (resource == "info") co_return info(call);
-  if (resource == "instances") co_return instances(call);
+  if (resource == "instances") co_return co_await instances(call);
   if (resource == "usage") co_return co_await usage(call);
   if (resource == "invocations") co_return co_await invocations(call);
   if (resource == "logs") co_return logs(call);

@@ -52,6 +52,10 @@ inline constexpr std::size_t kHistoryRequests = 100'000;  // the newest; about 7
 inline constexpr std::chrono::days kHistoryAge{30};
 inline constexpr std::size_t kHistoryPage = 10'000;
 
+// Instances that have ended, as ListInstances and `okibi ps --all` show them, of each function
+inline constexpr std::size_t kEndedInstances = 1000;  // the newest
+inline constexpr std::chrono::days kEndedInstanceAge{30};
+
 // Programs run inside instances (instance exec)
 inline constexpr std::size_t kSessions = 64, kSessionsPerInstance = 8;
 inline constexpr std::chrono::seconds kSessionIdleMax{600};  // without data, as the client has it

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "conductor/clock.h"
 #include "ledger/fold.h"
@@ -66,6 +67,36 @@ seams::HistoryRow toRow(const FunctionRef& function, const ledger::HistoryEntry&
           .fate = static_cast<int>(entry.fate),
           .concurrency = entry.concurrency,
           .sliceMb = entry.slice.wholeMib()};
+}
+
+seams::EndedInstance toRow(const ledger::InstanceClosed& closed) {
+  return {.function = closed.terms.function,
+          .name = closed.terms.instance,
+          .version = closed.terms.version,
+          .gpuType = closed.terms.gpuType,
+          .sliceMb = closed.terms.gpuMemory.wholeMib(),
+          .created = closed.opened,
+          .ended = closed.closed,
+          .reason = closed.reason};
+}
+
+// What is kept of a record beside the sums.
+void addTo(seams::FoldBatch& batch, const ledger::Record& record) {
+  // Without version: written before it was said of whom.
+  const auto* closed = std::get_if<ledger::InstanceClosed>(&record);
+  if (closed != nullptr && !closed->terms.version.empty()) batch.ended.push_back(toRow(*closed));
+  const auto* invocation = std::get_if<ledger::InvocationRecord>(&record);
+  if (invocation == nullptr) return;
+  const bool cold = invocation->start == ledger::StartKind::Cold;
+  batch.invocations.push_back(
+      {.function = invocation->function,
+       .requestId = invocation->requestId,
+       .received = invocation->received,
+       .kind = cold ? seams::InvocationClass::Cold : seams::InvocationClass::Warm,
+       .record = ledger::encodePayload(record)});
+  if (const auto entry = ledger::historyOf(*invocation)) {
+    batch.history.push_back(toRow(invocation->function, *entry));
+  }
 }
 
 // Rows older than this field know their day only.
@@ -244,24 +275,12 @@ Result<void> Accounting::fold() {
                             .to = toStore(batch->next),
                             .usage = {},
                             .invocations = {},
-                            .history = {}};
+                            .history = {},
+                            .ended = {}};
     for (const auto& line : ledger::fold(batch->records, prices_)) {
       folded.usage.push_back(toRow(line));
     }
-    for (const ledger::Record& record : batch->records) {
-      const auto* invocation = std::get_if<ledger::InvocationRecord>(&record);
-      if (invocation == nullptr) continue;
-      const bool cold = invocation->start == ledger::StartKind::Cold;
-      folded.invocations.push_back(
-          {.function = invocation->function,
-           .requestId = invocation->requestId,
-           .received = invocation->received,
-           .kind = cold ? seams::InvocationClass::Cold : seams::InvocationClass::Warm,
-           .record = ledger::encodePayload(record)});
-      if (const auto entry = ledger::historyOf(*invocation)) {
-        folded.history.push_back(toRow(invocation->function, *entry));
-      }
-    }
+    for (const ledger::Record& record : batch->records) addTo(folded, record);
     if (auto stored = store_.fold(folded); !stored) return stored;
     *position = folded.to;
     if (batch->atEnd) return {};
@@ -319,6 +338,14 @@ net::Task<Result<std::vector<seams::HistoryRow>>> Accounting::history(FunctionRe
                                                                       std::size_t limit) {
   if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
   co_return co_await loop_.offload([&] { return store_.history(function, after, since, limit); });
+}
+
+net::Task<Result<std::vector<seams::EndedInstance>>> Accounting::endedInstances(
+    std::string account, std::string function, WallTime now, std::size_t limit) {
+  if (auto flushed = co_await flush(); !flushed) co_return fail(flushed.error());
+  const WallTime since = now - limits::kEndedInstanceAge;
+  co_return co_await loop_.offload(
+      [&] { return store_.endedInstances(account, function, since, limit); });
 }
 
 Result<std::vector<ledger::InvocationRecord>> Accounting::recent(

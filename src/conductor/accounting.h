@@ -69,6 +69,12 @@ class Accounting {
   net::Task<Result<std::vector<seams::HistoryRow>>> history(FunctionRef function,
                                                             std::int64_t after, WallTime since,
                                                             std::size_t limit);
+  // As seams::StateStore::endedInstances, of all that have ended by now; none older than
+  // limits::kEndedInstanceAge before `now`.
+  net::Task<Result<std::vector<seams::EndedInstance>>> endedInstances(std::string account,
+                                                                      std::string function,
+                                                                      WallTime now,
+                                                                      std::size_t limit);
   const ledger::PriceBook& prices() const { return prices_; }
 
  private:

@@ -178,5 +178,57 @@ TEST(AccountingReport, InvocationsOfAllFunctionsAreNewestFirst) {
   });
 }
 
+TEST(EndedInstances, AreListedWithWhyTheyEnded) {
+  World world;
+  const std::string account(testing::kAccount);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.idleTimeout = Seconds(1);
+    co_await world.deploy(spec);
+    co_await world.call("f");
+    const InstanceStatus live = world.conductor->instances().at(0);
+    EXPECT_TRUE((co_await world.accounting->endedInstances(account, "f", wallNow(), 10))->empty());
+    co_await world.loop->sleep(3s);
+    const auto ended = co_await world.accounting->endedInstances(account, "", wallNow(), 10);
+    EXPECT_EQ(ended->size(), 1u);
+    const seams::EndedInstance& one = ended->at(0);
+    EXPECT_EQ(one.name, live.name);
+    EXPECT_EQ(one.version, kLatest);
+    EXPECT_EQ(one.created, live.created);
+    EXPECT_EQ(one.reason, "idle timeout");
+    EXPECT_TRUE((co_await world.accounting->endedInstances("other", "", wallNow(), 10))->empty());
+    const WallTime later = wallNow() + limits::kEndedInstanceAge + 1h;
+    EXPECT_TRUE((co_await world.accounting->endedInstances(account, "", later, 10))->empty());
+  });
+}
+
+TEST(EndedInstances, ThoseThatADeadDaemonHadAreTold) {
+  World world;
+  seams::FakeStateStore store;
+  const auto open = [&](net::Loop& loop) {
+    return Accounting::open(loop, world.directory.path / "another", store, {}, wallNow()).value();
+  };
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    EXPECT_TRUE(store.addAccount({std::string(testing::kAccount), {}}));
+    EXPECT_TRUE(store.putFunction(*world.catalog.find(World::ref("f"))));
+    {
+      auto killed = open(*world.loop);
+      ledger::InstanceTerms terms;
+      terms.instance = "c-1";
+      terms.function = World::ref("f");
+      terms.version = "3";
+      killed->instanceOpened(terms, {world.loop->now(), wallNow()});
+    }
+    const auto next = open(*world.loop);
+    const auto ended =
+        co_await next->endedInstances(std::string(testing::kAccount), "f", wallNow(), 10);
+    EXPECT_EQ(ended->size(), 1u);
+    EXPECT_EQ(ended->at(0).name, "c-1");
+    EXPECT_EQ(ended->at(0).version, "3");
+    EXPECT_EQ(ended->at(0).reason, "the daemon ended");
+  });
+}
+
 }  // namespace
 }  // namespace okibi::conductor

@@ -135,6 +135,9 @@ class Conductor : private seams::InstanceListener {
 
   // Versions and aliases (conductor/versions.cc). VersionNotFound, AliasNotFound.
   Result<void> checkQualifier(const FunctionRef& ref, std::string_view qualifier) const;
+  // Those that calls of the qualifier go to: of an alias several, if it splits its traffic.
+  Result<std::vector<std::string>> versionsOf(const FunctionRef& ref,
+                                              std::string_view qualifier) const;
   // The active configuration of LATEST becomes a version; its id. ConcurrentUpdateError: there is
   // none, or it is being replaced.
   Result<std::string> publish(const FunctionRef& ref, std::string description);

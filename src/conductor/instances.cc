@@ -26,6 +26,7 @@ ledger::InstanceTerms termsOf(const Instance& instance) {
   terms.instance = instance.name;
   terms.function = instance.revision->ref;
   terms.revision = instance.revision->number;
+  terms.version = instance.revision->version;
   if (spec.gpu) {
     terms.gpuType = spec.gpu->type;
     terms.gpuMemory = spec.gpu->memory;
@@ -34,6 +35,16 @@ ledger::InstanceTerms termsOf(const Instance& instance) {
   terms.disk = spec.disk;
   terms.cpu = spec.cpu;
   return terms;
+}
+
+std::string how(const seams::InstanceExit& exit) {
+  return exit.signal != 0 ? fmt::format("signal {}", exit.signal)
+                          : fmt::format("code {}", exit.exitCode);
+}
+
+// For the ledger, of one that ended by itself.
+std::string exitWord(const seams::InstanceExit& exit) {
+  return exit.outOfMemory ? "out of memory" : "crashed: " + how(exit);
 }
 
 std::string lastLines(const OutputTail& output) {
@@ -100,7 +111,7 @@ void Conductor::noteStartsAtOnce(FunctionKey function) {
 }
 
 net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
-  accounting_.instanceOpened(termsOf(*instance), momentNow(loop_));
+  accounting_.instanceOpened(termsOf(*instance), {loop_.now(), instance->created});
   auto spec =
       planStart(*instance, {instance->revision->ref.account, settings_.region,
                             credentialsFor(*instance->revision, CredentialPlace::Environment)});
@@ -279,18 +290,16 @@ Error Conductor::exitError(const Instance& instance, const seams::InstanceExit& 
                         spec.memory.wholeMib(), lastLines(instance.output)),
             "FunctionOOMError"};
   }
-  const std::string how = exit.signal != 0 ? fmt::format("signal {}", exit.signal)
-                                           : fmt::format("code {}", exit.exitCode);
   if (instance.phase == InstancePhase::Serving) {
     return {ErrorKind::Unavailable,
-            fmt::format("Process exited unexpectedly before completing request ({}). Logs: {}", how,
-                        lastLines(instance.output)),
+            fmt::format("Process exited unexpectedly before completing request ({}). Logs: {}",
+                        how(exit), lastLines(instance.output)),
             "FunctionUnhandledError"};
   }
   const auto plan = planStart(instance, {instance.revision->ref.account, settings_.region});
   return {ErrorKind::Unavailable,
           fmt::format("Function instance exited unexpectedly({}) with start command '{}'. Logs: {}",
-                      how, plan ? fmt::format("{}", fmt::join(plan->arguments, " ")) : "",
+                      how(exit), plan ? fmt::format("{}", fmt::join(plan->arguments, " ")) : "",
                       lastLines(instance.output)),
           "FunctionNotStarted"};
 }
@@ -308,6 +317,7 @@ void Conductor::onExit(const seams::InstanceExit& exit) {
   const auto found = instances_.find(exit.id);
   if (found == instances_.end()) return;
   const std::shared_ptr<Instance> instance = found->second;
+  if (!instance->endReason) instance->endWord = exitWord(exit);
   instanceGone(instance, exitError(*instance, exit));
 }
 

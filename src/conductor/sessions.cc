@@ -34,18 +34,16 @@ Result<std::shared_ptr<Instance>> Conductor::instanceFor(const SessionOrder& ord
                 fmt::format("function '{}' does not exist", order.function.name),
                 "FunctionNotFound");
   }
-  std::string version;
-  if (!order.qualifier.empty()) {
-    auto exists = checkQualifier(order.function, order.qualifier);
-    if (!exists) return fail(std::move(exists.error()));
-    const auto* alias = catalog_.resources().find<Alias>(order.function, order.qualifier);
-    version = alias != nullptr ? alias->versionId : order.qualifier;
-  }
+  auto versions = versionsOf(order.function, order.qualifier);
+  if (!versions) return fail(std::move(versions.error()));
   for (const auto& [id, instance] : instances_) {
     if (instance->name != order.instance || instance->revision->ref != order.function) continue;
-    if (version.empty() || instance->revision->version == version) return instance;
-    return noInstance(order, fmt::format(" of qualifier {}; it is of {}", order.qualifier,
-                                         instance->revision->version));
+    const std::string& version = instance->revision->version;
+    if (order.qualifier.empty() || std::ranges::find(*versions, version) != versions->end()) {
+      return instance;
+    }
+    return noInstance(order,
+                      fmt::format(" of qualifier {}; it is of {}", order.qualifier, version));
   }
   return noInstance(order, "; ListInstances shows those there are");
 }

@@ -91,6 +91,14 @@ TEST_F(SessionsTest, OnlyLiveInstancesOfTheFunctionAndTheQualifier) {
     const Opened none = co_await open(wanted);
     EXPECT_FALSE(none);
     EXPECT_TRUE(world_.conductor->publish(World::ref("f"), ""));
+    Alias alias;
+    alias.versionId = "1";
+    alias.additional["LATEST"] = 100'000;
+    EXPECT_TRUE(world_.conductor->putAlias(World::ref("f"), "split", alias));
+    wanted.qualifier = "split";
+    Opened split = co_await open(wanted);
+    EXPECT_TRUE(split) << "LATEST has a part of its traffic";
+    if (split) world_.conductor->closeSession(*split);
     wanted.qualifier = "1";
     EXPECT_EQ(codeOf(co_await open(wanted)), "InstanceNotFound");
   });
@@ -138,7 +146,7 @@ TEST_F(SessionsTest, EndWithTheirInstanceAndAreOnTheLedger) {
     (*session)->onEnd = [&](const Error& error) { why = error.message; };
     co_await world_.loop->sleep(10s);
     world_.runtime.crash(world_.runtime.running().front()->id, {.id = {}, .signal = 9});
-    EXPECT_EQ(why, "the instance ended: crashed");
+    EXPECT_EQ(why, "the instance ended: crashed: signal 9");
     world_.conductor->closeSession(*session);
     const auto records = co_await world_.records("f");
     EXPECT_EQ(records.size(), 2u);

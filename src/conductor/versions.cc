@@ -41,6 +41,18 @@ Result<void> Conductor::checkQualifier(const FunctionRef& ref, std::string_view 
   return {};
 }
 
+Result<std::vector<std::string>> Conductor::versionsOf(const FunctionRef& ref,
+                                                       std::string_view qualifier) const {
+  if (auto exists = checkQualifier(ref, qualifier); !exists) return fail(exists.error());
+  const auto* alias = catalog_.resources().find<Alias>(ref, qualifier);
+  if (alias == nullptr) {
+    return std::vector<std::string>{std::string(qualifier.empty() ? kLatest : qualifier)};
+  }
+  std::vector<std::string> versions{alias->versionId};
+  for (const auto& [version, weight] : alias->additional) versions.push_back(version);
+  return versions;
+}
+
 Result<std::string> Conductor::chooseVersion(const FunctionRef& ref, std::string_view qualifier) {
   if (auto exists = checkQualifier(ref, qualifier); !exists) return fail(exists.error());
   if (qualifier.empty()) return std::string(kLatest);

@@ -190,7 +190,7 @@ Record randomRecord(Random& r) {
       return IdleRecord{randomTerms(r), WallTime(1ms * r.between(0, 1 << 30)),
                         Duration(r.between(0, INT32_MAX)), UnitPrice{r.between(0, INT32_MAX)}};
     case 4:
-      return InstanceClosed{randomText(r), WallTime(5ms), randomText(r)};
+      return InstanceClosed{randomTerms(r), WallTime(3ms), WallTime(5ms), randomText(r)};
     default:
       return DurableMark{r.next()};
   }
@@ -240,7 +240,7 @@ TEST(Codec, EveryTruncationAndEveryFlippedBitIsSeen) {
 
 TEST(Codec, UnknownVersionsTypesAndChoicesAreRefusedInWords) {
   std::string payload = encodePayload(DurableMark{1});
-  payload[0] = 4;
+  payload[0] = 5;
   EXPECT_NE(decodePayload(payload).error().message.find("newer"), std::string::npos);
   payload[0] = 1;
   payload[1] = 77;
@@ -278,11 +278,27 @@ TEST(Codec, TheFirstVersionComesBackWithoutPriceAndBill) {
   opened.terms.instance = "c-1";
   opened.opened = WallTime(5ms);
   payload = encodePayload(opened);
-  payload.erase(payload.size() - 16, 8);  // the price stands before the time
+  payload.erase(payload.size() - 18, 10);  // price and version stand before the time
   payload[0] = 1;
   const auto old = decodePayload(payload);
   ASSERT_TRUE(old) << old.error().message;
   EXPECT_EQ(std::get<InstanceOpened>(*old), opened);
+}
+
+// Of an instance that ended only the name was known.
+TEST(Codec, TheThirdVersionsEndsComeBackWithTheNameAlone) {
+  InstanceClosed closed;
+  closed.terms.instance = "c-1";
+  closed.closed = WallTime(7ms);
+  closed.reason = "idle timeout";
+  std::string payload = encodePayload(closed);
+  const std::size_t name = 2 + 2 + 3;  // version and type, length, "c-1"
+  const std::size_t end = 8 + 2 + closed.reason.size();
+  payload.erase(name, payload.size() - name - end);
+  payload[0] = 3;
+  const auto back = decodePayload(payload);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(std::get<InstanceClosed>(*back), closed);
 }
 
 TEST(Codec, LongTextsAreCut) {

@@ -115,9 +115,9 @@ struct Heartbeat {
 };
 
 struct InstanceClosed {
-  std::string instance;
-  WallTime closed{};
-  std::string reason;  // "idle", "crashed: signal 9", "recovered"
+  InstanceTerms terms;  // of the name alone before the record's fourth format
+  WallTime opened{}, closed{};
+  std::string reason;  // "idle timeout", "crashed: signal 9", "the daemon ended"
   bool operator==(const InstanceClosed&) const = default;
 };
 

@@ -16,9 +16,10 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the log is little-endian");
 
-constexpr std::uint8_t kVersion = 3;
+constexpr std::uint8_t kVersion = 4;
 constexpr std::uint8_t kWithBills = 2;   // the first version with prices and bills
 constexpr std::uint8_t kWithStarts = 3;  // and with concurrency and the time of a start
+constexpr std::uint8_t kWithEnds = 4;    // and with versions, and the whole life of an instance
 
 // One description of each record's fields serves both directions: `visit(archive, record)` calls
 // archive(field) in the order of the bytes.
@@ -184,6 +185,7 @@ void terms(A& archive, T& value) {
   size(archive, value.disk);
   int32(archive, value.cpu.count);
   if (archive.version() >= kWithBills) price(archive, value.gpuPrice);
+  if (archive.version() >= kWithEnds) archive(value.version);
 }
 
 template <typename A, typename T>
@@ -261,7 +263,12 @@ void visit(A& archive, T& r) {
 template <typename A, typename T>
   requires kIs<InstanceClosed, T>
 void visit(A& archive, T& r) {
-  archive(r.instance);
+  if (archive.version() < kWithEnds) {
+    archive(r.terms.instance);
+  } else {
+    terms(archive, r.terms);
+    time(archive, r.opened);
+  }
   time(archive, r.closed);
   archive(r.reason);
 }

@@ -2,8 +2,9 @@
 // Records as bytes. A frame is
 //     u32 length of the payload, u32 CRC-32C over length and payload, payload
 // and a payload is u8 format version, u8 record type, then the fields: integers little-endian,
-// strings with a u16 length. Version 3 is what is written (1 knew no prices and no bills, 2 nothing
-// of how instances came up); a reader refuses versions it does not know.
+// strings with a u16 length. Version 4 is what is written (1 knew no prices and no bills, 2 nothing
+// of how instances came up, 3 no versions of instances and of ended ones only the name); a reader
+// refuses versions it does not know.
 
 #include <cstdint>
 #include <string>

@@ -15,6 +15,7 @@ struct OpenInterval {
 
 struct OpenInstance {
   InstanceTerms terms;
+  WallTime opened{};
   std::uint64_t lastClosed = 0;  // number of the newest interval that has its record
   std::optional<OpenInterval> open;
 };
@@ -22,8 +23,12 @@ struct OpenInstance {
 // Replays the records of one segment into what they leave open.
 class Replay {
  public:
-  void see(const InstanceOpened& record) { instances_[record.terms.instance].terms = record.terms; }
-  void see(const InstanceClosed& record) { instances_.erase(record.instance); }
+  void see(const InstanceOpened& record) {
+    OpenInstance& instance = instances_[record.terms.instance];
+    instance.terms = record.terms;
+    instance.opened = record.opened;
+  }
+  void see(const InstanceClosed& record) { instances_.erase(record.terms.instance); }
   void see(const Heartbeat& record) { sign(record.place, record.alive); }
   void see(const InvocationRecord& record) {
     if (!record.place.instance.empty()) sign(record.place, record.ended);
@@ -73,7 +78,7 @@ Records recover(const Records& lastSegment, WallTime now) {
                                        .usage = usageOfInterval(instance.terms, active),
                                        .closing = Closing::Recovered});
     }
-    closing.push_back(InstanceClosed{name, now, "recovered"});
+    closing.push_back(InstanceClosed{instance.terms, instance.opened, now, "the daemon ended"});
   }
   return closing;
 }

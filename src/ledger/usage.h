@@ -29,6 +29,7 @@ struct InstanceTerms {
   // Per GB of the slice and second. nullopt in records older than this field: the price book that
   // folds them says.
   std::optional<UnitPrice> gpuPrice = std::nullopt;
+  std::string version = {};  // "LATEST" or a version's id; empty in records older than this field
   bool operator==(const InstanceTerms&) const = default;
 };
 

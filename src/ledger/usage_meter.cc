@@ -75,8 +75,9 @@ void UsageMeter::closeInstance(const std::string& name, std::string reason, Mome
     settleIdle(instance, now);
   }
   takeIdle(instance, now.wall, out);
+  out.push_back(
+      InstanceClosed{std::move(instance.terms), instance.opened, now.wall, std::move(reason)});
   instances_.erase(name);
-  out.push_back(InstanceClosed{name, now.wall, std::move(reason)});
 }
 
 void UsageMeter::keepIdle(const std::string& name, bool kept, UnitPrice gpuPrice, Moment now,

@@ -56,6 +56,20 @@ void trimHistory(std::vector<HistoryRow>& kept) {
   kept.erase(kept.begin(), first);
 }
 
+bool endedBefore(const EndedInstance& a, const EndedInstance& b) {
+  return std::tie(a.ended, a.name) < std::tie(b.ended, b.name);
+}
+
+void trimEnded(std::vector<EndedInstance>& kept) {
+  std::ranges::sort(kept, endedBefore);
+  if (kept.size() > limits::kEndedInstances) {
+    kept.erase(kept.begin(), kept.end() - static_cast<std::ptrdiff_t>(limits::kEndedInstances));
+  }
+  std::erase_if(kept, [oldest = kept.back().ended - limits::kEndedInstanceAge](const auto& one) {
+    return one.ended < oldest;
+  });
+}
+
 std::unexpected<Error> notThere(std::string_view what) {
   return fail(ErrorKind::NotFound, fmt::format("{} does not exist", what));
 }
@@ -140,6 +154,7 @@ Result<void> FakeStateStore::removeFunction(const FunctionRef& ref) {
   std::erase_if(async_, [&](const auto& entry) { return entry.second.first.function == ref; });
   recent_.erase(ref);
   history_.erase(ref);
+  ended_.erase(ref);
   return {};
 }
 
@@ -276,6 +291,14 @@ Result<void> FakeStateStore::fold(const FoldBatch& batch) {
     kept.back().sequence = kept.size() == 1 ? 1 : kept[kept.size() - 2].sequence + 1;
   }
   for (auto& [function, kept] : history_) trimHistory(kept);
+  for (const EndedInstance& one : batch.ended) {
+    const auto function = functions_.find(one.function);
+    if (function == functions_.end() || function->second.created > one.created) continue;
+    auto& kept = ended_[one.function];
+    const auto known = [&](const EndedInstance& other) { return other.name == one.name; };
+    if (std::ranges::none_of(kept, known)) kept.push_back(one);
+  }
+  for (auto& [function, kept] : ended_) trimEnded(kept);
   return {};
 }
 
@@ -317,6 +340,22 @@ Result<std::vector<HistoryRow>> FakeStateStore::history(const FunctionRef& funct
     if (found.size() == limit) break;
     if (one.sequence > after && one.received >= since) found.push_back(one);
   }
+  return found;
+}
+
+Result<std::vector<EndedInstance>> FakeStateStore::endedInstances(std::string_view account,
+                                                                  std::string_view function,
+                                                                  WallTime since,
+                                                                  std::size_t limit) {
+  const Lock lock(mutex_);
+  std::vector<EndedInstance> found;
+  for (const auto& [ref, kept] : ended_) {
+    if (ref.account != account || (!function.empty() && ref.name != function)) continue;
+    std::ranges::copy_if(kept, std::back_inserter(found),
+                         [&](const EndedInstance& one) { return one.ended >= since; });
+  }
+  std::ranges::sort(found, [](const auto& a, const auto& b) { return endedBefore(b, a); });
+  if (found.size() > limit) found.resize(limit);
   return found;
 }
 

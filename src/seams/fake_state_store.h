@@ -42,6 +42,9 @@ class FakeStateStore : public StateStore {
                                                           std::size_t limit) override;
   Result<std::vector<HistoryRow>> history(const FunctionRef& function, std::int64_t after,
                                           WallTime since, std::size_t limit) override;
+  Result<std::vector<EndedInstance>> endedInstances(std::string_view account,
+                                                    std::string_view function, WallTime since,
+                                                    std::size_t limit) override;
   Result<std::vector<StoredQuota>> quotas() override;
   Result<void> putQuota(std::string_view account, std::string_view name,
                         std::int64_t value) override;
@@ -69,6 +72,7 @@ class FakeStateStore : public StateStore {
   std::map<UsageKey, UsageRow> usage_;
   std::map<FunctionRef, std::vector<RecentInvocation>> recent_;  // oldest first
   std::map<FunctionRef, std::vector<HistoryRow>> history_;       // in order of end
+  std::map<FunctionRef, std::vector<EndedInstance>> ended_;      // by end and name
   std::map<TextKey, std::int64_t> quotas_;
   std::map<TextKey, std::string> settings_;
 };

@@ -103,12 +103,24 @@ struct HistoryRow {
   bool operator==(const HistoryRow&) const = default;
 };
 
+// An instance that has ended; known by its name, which is unique.
+struct EndedInstance {
+  FunctionRef function;
+  std::string name, version;
+  std::string gpuType;  // empty: no GPU
+  std::int64_t sliceMb = 0;
+  WallTime created{}, ended{};
+  std::string reason;
+  bool operator==(const EndedInstance&) const = default;
+};
+
 struct FoldBatch {
   FoldPosition from;  // must be where folding stands; otherwise AlreadyExists and nothing is added
   FoldPosition to;
   std::vector<UsageRow> usage;
   std::vector<RecentInvocation> invocations;
   std::vector<HistoryRow> history = {};
+  std::vector<EndedInstance> ended = {};
 };
 
 enum class InvocationFilter { All, ColdOnly };
@@ -172,6 +184,14 @@ class StateStore {
   // limits::kHistoryAge before the newest.
   virtual Result<std::vector<HistoryRow>> history(const FunctionRef& function, std::int64_t after,
                                                   WallTime since, std::size_t limit) = 0;
+
+  // The newest first that ended at `since` or later; `function` empty: of all the account's. Kept
+  // while the function is: limits::kEndedInstances of it, and what is no older than
+  // limits::kEndedInstanceAge before its newest. Those of an earlier function of the same name are
+  // not.
+  virtual Result<std::vector<EndedInstance>> endedInstances(std::string_view account,
+                                                            std::string_view function,
+                                                            WallTime since, std::size_t limit) = 0;
 
   // Quota by name ("gpuCards"); absent: the platform's default (base/limits.h)
   virtual Result<std::vector<StoredQuota>> quotas() = 0;  // ordered by account, name

@@ -196,10 +196,28 @@ CREATE TABLE history (
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations{
-    Migration{1, kVersion1}, Migration{2, kVersion2}, Migration{3, kVersion3},
-    Migration{4, kVersion4}, Migration{5, kVersion5}, Migration{6, kVersion6},
-    Migration{7, kVersion7}, Migration{8, kVersion8}, Migration{9, kVersion9}};
+// Instances that have ended. Those of all an account's functions are listed by time.
+constexpr std::string_view kVersion10 = R"sql(
+CREATE TABLE ended_instances (
+  account  TEXT NOT NULL,
+  function TEXT NOT NULL,
+  ended    INTEGER NOT NULL,
+  name     TEXT NOT NULL,
+  version  TEXT NOT NULL,
+  gpu_type TEXT NOT NULL,
+  slice_mb INTEGER NOT NULL,
+  created  INTEGER NOT NULL,
+  reason   TEXT NOT NULL,
+  PRIMARY KEY (account, function, ended, name)
+) WITHOUT ROWID;
+CREATE INDEX ended_instances_by_time ON ended_instances (account, ended);
+)sql";
+
+constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
+                                 Migration{3, kVersion3}, Migration{4, kVersion4},
+                                 Migration{5, kVersion5}, Migration{6, kVersion6},
+                                 Migration{7, kVersion7}, Migration{8, kVersion8},
+                                 Migration{9, kVersion9}, Migration{10, kVersion10}};
 
 }  // namespace
 

@@ -120,6 +120,14 @@ class SqliteStateStore : public seams::StateStore {
     return usage_.history(database_, function, after, since, limit);
   }
 
+  Result<std::vector<seams::EndedInstance>> endedInstances(std::string_view account,
+                                                           std::string_view function,
+                                                           WallTime since,
+                                                           std::size_t limit) override {
+    const Lock lock(mutex_);
+    return usage_.endedInstances(database_, account, function, since, limit);
+  }
+
   Result<std::vector<seams::StoredQuota>> quotas() override {
     const Lock lock(mutex_);
     return accounts_.quotas(database_);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <memory>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -104,7 +105,9 @@ class StateStoreTest : public testing::TestWithParam<Kind> {
   void addAccount() { ASSERT_TRUE(store_->addAccount({"acc", WallTime(7ms)})); }
   void addFunction(const std::string& name) {
     Random random(3);
-    ASSERT_TRUE(store_->putFunction(randomFunction(random, {"acc", name})));
+    Function function = randomFunction(random, {"acc", name});
+    function.created = WallTime(kDay);
+    ASSERT_TRUE(store_->putFunction(function));
   }
 
   TestDirectory directory_;
@@ -326,6 +329,76 @@ TEST_P(StateStoreTest, HistoryIsBoundedInRequestsAndDays) {
   later.history.push_back(played(1, at + limits::kHistoryAge + 1s));
   ASSERT_TRUE(store_->fold(later));
   EXPECT_EQ(store_->history(function, 0, WallTime{}, SIZE_MAX).value().size(), 1u);
+}
+
+EndedInstance gone(std::string name, WallTime ended) {
+  return {.function = {"acc", "f"},
+          .name = std::move(name),
+          .version = "LATEST",
+          .gpuType = "fc.gpu.tesla.1",
+          .sliceMb = 4096,
+          .created = ended - 1s,
+          .ended = ended,
+          .reason = "idle timeout"};
+}
+
+std::vector<std::string> namesOf(const Result<std::vector<EndedInstance>>& list) {
+  std::vector<std::string> names;
+  for (const EndedInstance& one : list.value()) names.push_back(one.name);
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+TEST_P(StateStoreTest, EndedInstancesComeNewestFirstOfAFunctionOrAnAccount) {
+  addAccount();
+  addFunction("f");
+  addFunction("g");
+  const WallTime at = kDay + 5s;
+  FoldBatch batch{{1, 0}, {1, 1}, {}, {}};
+  batch.ended = {gone("c-1", at), gone("c-3", at + 2ms), gone("c-2", at + 1ms), gone("c-9", at)};
+  batch.ended[2].function.name = "g";
+  batch.ended[3].function.name = "nobody";  // deleted before its instances ended
+  ASSERT_TRUE(store_->fold(batch));
+  reopen();
+  const auto all = store_->endedInstances("acc", "", at, 10);
+  EXPECT_EQ(namesOf(all), Names({"c-3", "c-2", "c-1"}));
+  EXPECT_EQ((*all)[0], gone("c-3", at + 2ms));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "", at + 1ms, 10)), Names({"c-3", "c-2"}));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "", at, 1)), Names({"c-3"}));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "f", at, 10)), Names({"c-3", "c-1"}));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "f", at, 1)), Names({"c-3"}));
+  EXPECT_TRUE(store_->endedInstances("other", "", at, 10).value().empty());
+  ASSERT_TRUE(store_->removeFunction({"acc", "f"}));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "", at, 10)), Names({"c-2"}));
+}
+
+TEST_P(StateStoreTest, EndedInstancesAreBoundedInNumberAndDays) {
+  addAccount();
+  addFunction("f");
+  const WallTime at = kDay + 5s;
+  FoldBatch batch{{1, 0}, {1, 1}, {}, {}};
+  const int many = static_cast<int>(limits::kEndedInstances) + 7;
+  for (int i = 0; i < many; ++i) batch.ended.push_back(gone(fmt::format("c-{:05}", i), at));
+  ASSERT_TRUE(store_->fold(batch));
+  const auto kept = namesOf(store_->endedInstances("acc", "f", at, SIZE_MAX));
+  EXPECT_EQ(kept.size(), limits::kEndedInstances);
+  EXPECT_EQ(kept.back(), "c-00007");
+  FoldBatch later{{1, 1}, {1, 2}, {}, {}};
+  later.ended.push_back(gone("c-later", at + limits::kEndedInstanceAge + 1s));
+  ASSERT_TRUE(store_->fold(later));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "f", WallTime{}, SIZE_MAX)), Names({"c-later"}));
+}
+
+// Its instances end after it; a new function of this name did not have them.
+TEST_P(StateStoreTest, AnotherFunctionOfTheSameNameHasNotItsEndedInstances) {
+  addAccount();
+  addFunction("f");
+  const WallTime made = store_->functions().value().front().created;
+  FoldBatch batch{{1, 0}, {1, 1}, {}, {}};
+  batch.ended = {gone("c-old", made), gone("c-new", made + 1s)};  // which lived for a second
+  ASSERT_TRUE(store_->fold(batch));
+  EXPECT_EQ(namesOf(store_->endedInstances("acc", "f", WallTime{}, 10)), Names({"c-new"}));
 }
 
 TEST_P(StateStoreTest, AFunctionTakesItsInvocationsWithItAndLeavesItsUsage) {

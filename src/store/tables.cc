@@ -199,7 +199,7 @@ Result<void> FunctionTable::remove(Database& database, const FunctionRef& ref) {
   if (auto ok = remove_.run(database, ref.account, ref.name); !ok) return ok;
   if (database.changes() == 0) return notThere("function", ref.name);
   if (auto ok = removeResources_.run(database, ref.account, ref.name); !ok) return ok;
-  for (Prepared* remove : {&removeInvocations_, &removeHistory_}) {
+  for (Prepared* remove : {&removeInvocations_, &removeHistory_, &removeEnded_}) {
     if (auto ok = remove->run(database, ref.account, ref.name); !ok) return ok;
   }
   return transaction->commit();
@@ -420,6 +420,58 @@ Result<std::vector<seams::HistoryRow>> HistoryTable::rows(Database& database,
   return allOf(std::move(queried), std::move(found));
 }
 
+// ---- Ended instances
+// -------------------------------------------------------------------------------
+
+Result<void> EndedInstanceTable::add(Database& database,
+                                     const std::vector<seams::EndedInstance>& rows) {
+  std::map<FunctionRef, WallTime> touched;  // when the newest ended
+  for (const seams::EndedInstance& one : rows) {
+    auto added = add_.run(database, one.function.account, one.function.name, one.ended, one.name,
+                          one.version, one.gpuType, one.sliceMb, one.created, one.reason);
+    if (!added) return added;
+    WallTime& newest = touched.try_emplace(one.function, one.ended).first->second;
+    newest = std::max(newest, one.ended);
+  }
+  for (const auto& [function, newest] : touched) {
+    if (auto ok = trim(database, function, newest); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> EndedInstanceTable::trim(Database& database, const FunctionRef& function,
+                                      WallTime newest) {
+  auto trimmed = trimCount_.run(database, function.account, function.name,
+                                static_cast<std::int64_t>(limits::kEndedInstances));
+  if (!trimmed) return trimmed;
+  return trimAge_.run(database, function.account, function.name,
+                      WallTime(newest - limits::kEndedInstanceAge));
+}
+
+Result<std::vector<seams::EndedInstance>> EndedInstanceTable::rows(Database& database,
+                                                                   std::string_view account,
+                                                                   std::string_view function,
+                                                                   WallTime since,
+                                                                   std::size_t limit) {
+  std::vector<seams::EndedInstance> found;
+  const auto take = [&](const Statement& row) -> Result<void> {
+    found.push_back({.function = {row.text(0), row.text(1)},
+                     .name = row.text(3),
+                     .version = row.text(4),
+                     .gpuType = row.text(5),
+                     .sliceMb = row.integer(6),
+                     .created = timeAt(row, 7),
+                     .ended = timeAt(row, 2),
+                     .reason = row.text(8)});
+    return {};
+  };
+  const auto most = static_cast<std::int64_t>(limit);
+  auto queried = function.empty()
+                     ? ofAccount_.query(database, take, account, since, most)
+                     : ofFunction_.query(database, take, account, function, since, most);
+  return allOf(std::move(queried), std::move(found));
+}
+
 // ---- Usage
 // ---------------------------------------------------------------------------------------
 
@@ -456,6 +508,7 @@ Result<void> UsageTable::fold(Database& database, const seams::FoldBatch& batch)
   }
   if (auto ok = addInvocations(database, batch.invocations, now->nextSequence); !ok) return ok;
   if (auto ok = history_.add(database, batch.history); !ok) return ok;
+  if (auto ok = ended_.add(database, batch.ended); !ok) return ok;
   auto moved = setState_.run(database, batch.to.segment, batch.to.offset, now->nextSequence);
   if (!moved) return moved;
   return transaction->commit();

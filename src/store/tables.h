@@ -72,6 +72,7 @@ class FunctionTable {
   Prepared removeResources_{"DELETE FROM resources WHERE account = ? AND function = ?"};
   Prepared removeInvocations_{"DELETE FROM invocations WHERE account = ? AND function = ?"};
   Prepared removeHistory_{"DELETE FROM history WHERE account = ? AND function = ?"};
+  Prepared removeEnded_{"DELETE FROM ended_instances WHERE account = ? AND function = ?"};
 };
 
 class TriggerTable {
@@ -167,6 +168,35 @@ class HistoryTable {
       "sequence > ? AND received >= ? ORDER BY sequence LIMIT ?"};
 };
 
+class EndedInstanceTable {
+ public:
+  Result<void> add(Database& database, const std::vector<seams::EndedInstance>& rows);
+  Result<std::vector<seams::EndedInstance>> rows(Database& database, std::string_view account,
+                                                 std::string_view function, WallTime since,
+                                                 std::size_t limit);
+
+ private:
+  Result<void> trim(Database& database, const FunctionRef& function, WallTime newest);
+
+  // Most instances of a function that is deleted end after it.
+  Prepared add_{
+      "INSERT INTO ended_instances (account, function, ended, name, version, gpu_type, slice_mb, "
+      "created, reason) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE EXISTS (SELECT 1 FROM "
+      "functions WHERE account = ?1 AND name = ?2 AND created <= ?8) ON CONFLICT DO NOTHING"};
+  Prepared trimCount_{
+      "DELETE FROM ended_instances WHERE account = ?1 AND function = ?2 AND (ended, name) <= "
+      "(SELECT ended, name FROM ended_instances WHERE account = ?1 AND function = ?2 "
+      "ORDER BY ended DESC, name DESC LIMIT 1 OFFSET ?3)"};
+  Prepared trimAge_{"DELETE FROM ended_instances WHERE account = ? AND function = ? AND ended < ?"};
+  Prepared ofFunction_{
+      "SELECT account, function, ended, name, version, gpu_type, slice_mb, created, reason FROM "
+      "ended_instances WHERE account = ? AND function = ? AND ended >= ? "
+      "ORDER BY ended DESC, name DESC LIMIT ?"};
+  Prepared ofAccount_{
+      "SELECT account, function, ended, name, version, gpu_type, slice_mb, created, reason FROM "
+      "ended_instances WHERE account = ? AND ended >= ? ORDER BY ended DESC, name DESC LIMIT ?"};
+};
+
 class UsageTable {
  public:
   Result<seams::FoldPosition> position(Database& database);
@@ -182,6 +212,12 @@ class UsageTable {
                                                  std::size_t limit) {
     return history_.rows(database, function, after, since, limit);
   }
+  Result<std::vector<seams::EndedInstance>> endedInstances(Database& database,
+                                                           std::string_view account,
+                                                           std::string_view function,
+                                                           WallTime since, std::size_t limit) {
+    return ended_.rows(database, account, function, since, limit);
+  }
 
  private:
   struct State {
@@ -195,6 +231,7 @@ class UsageTable {
                               std::int64_t& nextSequence);
 
   HistoryTable history_;
+  EndedInstanceTable ended_;
   Prepared state_{"SELECT segment, offset, next_sequence FROM fold_state"};
   Prepared setState_{"UPDATE fold_state SET segment = ?, offset = ?, next_sequence = ?"};
   Prepared addUsage_{

@@ -255,6 +255,8 @@ class AllKilled(unittest.TestCase):
             runs = {p for r in fresh if os.path.isdir(str(r)) for p in os.listdir(r) if p.startswith("r-")}
             self.assertEqual(len(runs), 1, runs)  # the groups of this life only
             self.assertEqual(doomed.usage("f")["calls"], usage)
+            ended = doomed.request("GET", "/okibi/v1/instances?all=true").json["ended"]
+            self.assertEqual([(i["functionName"], i["reason"]) for i in ended], [("f", "the daemon ended")])
             self.assertEqual(doomed.invoke("f").status, 200)
             doomed.stop()
             wait_until_gone(doomed.state)

