@@ -36,12 +36,16 @@ std::string authorize(const RequestHead& request, const AccessKey& key, PathRule
 
 HeaderList signApi(const RequestHead& request, std::string_view action,
                    std::string_view bodySha256Hex, const AccessKey& key, WallTime now,
-                   std::string_view nonce) {
+                   std::string_view nonce, std::string_view securityToken) {
   HeaderList added{{"x-acs-version", "2023-03-30"},
                    {"x-acs-action", std::string(action)},
                    {"x-acs-date", formatIso8601(now)},
                    {"x-acs-signature-nonce", std::string(nonce)},
                    {"x-acs-content-sha256", std::string(bodySha256Hex)}};
+  if (!securityToken.empty()) {
+    added.emplace_back("x-acs-accesskey-id", key.id);
+    added.emplace_back("x-acs-security-token", std::string(securityToken));
+  }
   RequestHead complete = request;
   complete.headers.insert(complete.headers.end(), added.begin(), added.end());
   added.emplace_back("Authorization",

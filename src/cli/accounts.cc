@@ -35,14 +35,10 @@ Outcome<Json> makeKey(Client& client, const std::string& account) {
   return client.json(request);
 }
 
-Outcome<void> dropKey(Client& client, const std::string& account, const std::string& id) {
-  ApiRequest request;
-  request.method = "DELETE";
-  request.path = keysPath(account) + "/" + percentEncode(id);
-  request.action = "DeleteOkibiAccessKey";
-  Outcome<Json> done = client.json(request);
-  if (!done) return std::unexpected(done.error());
-  return {};
+constexpr const char* kRemoveKey = "DeleteOkibiAccessKey";
+
+std::string keyPath(const std::string& account, const std::string& id) {
+  return keysPath(account) + "/" + percentEncode(id);
 }
 
 void printKey(const Json& key) {
@@ -117,14 +113,7 @@ Outcome<void> createKey(Context& context, const KeyOptions& options) {
 Outcome<void> removeKey(Context& context, const KeyOptions& options) {
   Outcome<std::string> account = accountOf(context.client, options.account);
   if (!account) return std::unexpected(account.error());
-  Outcome<void> done = dropKey(context.client, *account, options.key);
-  if (!done) return done;
-  if (context.asJson()) {
-    printJson(JsonObject{{"removed", options.key}});
-  } else {
-    printLine(options.key + " removed");
-  }
-  return {};
+  return removeNamed(context, keyPath(*account, options.key), kRemoveKey, options.key);
 }
 
 Outcome<void> rotateKey(Context& context) {
@@ -149,9 +138,11 @@ Outcome<void> rotateKey(Context& context) {
   if (auto kept = storeCredentials(credentialsPath(), next); !kept) {
     return std::unexpected(localFailure(kept.error()));
   }
-  next.endpoint = context.client.endpoint();
-  Client renewed(next);
-  Outcome<void> dropped = dropKey(renewed, *account, stored->accessKeyId);
+  Credentials now = context.client.credentials();
+  now.accessKeyId = next.accessKeyId;
+  now.secret = next.secret;
+  Client renewed(std::move(now));
+  Outcome<void> dropped = removeAt(renewed, keyPath(*account, stored->accessKeyId), kRemoveKey);
   if (!dropped) return dropped;
   if (context.asJson()) {
     printJson(JsonObject{{"accessKeyId", next.accessKeyId}, {"removed", stored->accessKeyId}});

@@ -17,18 +17,20 @@ constexpr const char* kFooter =
     "Exit codes: 0 done; 1 the function or the request failed (not found, refused, …); 2 wrong\n"
     "usage; 3 the daemon cannot be reached; 4 denied; of `exec` the program's own. `okibi COMMAND "
     "--help` says more.\n"
-    "Environment: OKIBI_ENDPOINT, OKIBI_ACCESS_KEY_ID, OKIBI_ACCESS_KEY_SECRET; otherwise what\n"
-    "`okibi login` stored in ~/.config/okibi/credentials.";
+    "Environment: OKIBI_ENDPOINT, OKIBI_CA, OKIBI_ACCESS_KEY_ID, OKIBI_ACCESS_KEY_SECRET and, of\n"
+    "temporary ones, OKIBI_SECURITY_TOKEN; otherwise what `okibi login` stored in\n"
+    "~/.config/okibi/credentials.";
 constexpr const char* kCommandFooter = "`okibi --help` lists the commands and the exit codes.";
 
 // What the command line chose: options that commands read, and the command itself.
 struct CommandLine {
-  std::string endpoint;
+  Credentials flags;
   bool json = false;
   std::string name, stateDirectory;  // of several commands
   DeployOptions deploy;
   InvokeOptions invoke;
   ExecOptions exec;
+  InstancesOptions instances;
   int exitCode = 0;
   LogsOptions logs;
   PullOptions pull;
@@ -144,7 +146,13 @@ void addWatchCommands(App& app, CommandLine& l) {
       ->type_name("N")
       ->capture_default_str();
   logs->add_flag("-f,--follow", l.logs.follow, "Go on with what is printed later");
-  add(app, l, "ps", "List the live instances", showInstances);
+  App* ps = add(app, l, "ps", "List the live instances",
+                [&l](Context& c) { return showInstances(c, l.instances); });
+  ps->add_flag("-a,--all", l.instances.ended, "Also those that have ended, and why");
+  ps->add_option("-n,--limit", l.instances.limit, "Of those that have ended, the newest: 1 to 1000")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N")
+      ->capture_default_str();
   add(app, l, "cards", "List the GPU cards", showCards);
   add(app, l, "usage", "Calls, GPU time and cost, beside an always-on card", [&l](Context& c) {
     return showUsage(c, l.name);
@@ -271,7 +279,10 @@ void addOtherCommands(App& app, CommandLine& l) {
                    "The daemon's state directory, to try disks in (default: a temporary one)")
       ->type_name("DIR");
   App* loginApp = addLocal(app, l, "login", "Store the endpoint and the access key", [&l](Format) {
-    l.login.endpoint = l.endpoint.empty() ? environmentCredentials().endpoint : l.endpoint;
+    const Credentials environment = environmentCredentials();
+    l.login.endpoint = l.flags.endpoint.empty() ? environment.endpoint : l.flags.endpoint;
+    l.login.authorities =
+        l.flags.authorities.empty() ? environment.authorities : l.flags.authorities;
     return login(l.login);
   });
   loginApp->add_option("--access-key-id", l.login.accessKeyId, "Asked for when not given");
@@ -348,12 +359,13 @@ Outcome<void> runWithDaemon(CommandLine& line) {
   Credentials environment = environmentCredentials();
   Credentials file;
   // The file is not needed, so not judged, when the rest says everything.
-  if (environment.accessKeyId.empty() || (line.endpoint.empty() && environment.endpoint.empty())) {
+  if (environment.accessKeyId.empty() ||
+      (line.flags.endpoint.empty() && environment.endpoint.empty())) {
     Result<Credentials> loaded = loadCredentials(credentialsPath());
     if (!loaded) return std::unexpected(localFailure(loaded.error()));
     file = std::move(*loaded);
   }
-  Result<Credentials> credentials = resolveCredentials(line.endpoint, environment, file);
+  Result<Credentials> credentials = resolveCredentials(line.flags, environment, file);
   if (!credentials) return std::unexpected(localFailure(credentials.error()));
   Client client(std::move(*credentials));
   Context context{.client = client, .format = line.format()};
@@ -412,8 +424,13 @@ Failure explain(const App& app, const CLI::ParseError& error) {
 }
 
 void configure(App& app, CommandLine& line) {
-  app.add_option("--endpoint", line.endpoint, "The daemon (default 127.0.0.1:7070)")
+  app.add_option("--endpoint", line.flags.endpoint,
+                 "The daemon (default 127.0.0.1:7070); https://HOST:PORT for its TLS listener")
       ->type_name("HOST:PORT");
+  app.add_option("--ca", line.flags.authorities,
+                 "For https: a PEM file of those who may have signed the daemon's certificate, "
+                 "instead of whom this system believes")
+      ->type_name("FILE");
   app.add_flag("--json", line.json, "Print JSON for programs");
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.require_subcommand(1);

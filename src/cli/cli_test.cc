@@ -186,7 +186,11 @@ TEST(CredentialsFile, IsPrivateAndComesBack) {
   ASSERT_NE(::mkdtemp(folder), nullptr);
   std::string path = std::string(folder) + "/deeper/credentials";
   EXPECT_EQ(*loadCredentials(path), Credentials());
-  Credentials stored{.endpoint = "127.0.0.1:9", .accessKeyId = "OKBIx", .secret = "s=1"};
+  Credentials stored{.endpoint = "https://127.0.0.1:9",
+                     .accessKeyId = "OKBIx",
+                     .secret = "s=1",
+                     .token = "t",
+                     .authorities = "/ca.pem"};
   ASSERT_TRUE(storeCredentials(path, stored));
   struct stat status{};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
@@ -200,16 +204,34 @@ TEST(CredentialsFile, IsPrivateAndComesBack) {
 }
 
 TEST(CredentialsChoice, FlagThenEnvironmentThenFile) {
-  Credentials file{.endpoint = "f:1", .accessKeyId = "F", .secret = "FS"};
-  Credentials environment{.endpoint = "e:2", .accessKeyId = "E", .secret = "ES"};
-  EXPECT_EQ(resolveCredentials("http://flag:3/", environment, file)->endpoint, "flag:3");
-  EXPECT_EQ(resolveCredentials("", environment, file)->accessKeyId, "E");
-  EXPECT_EQ(*resolveCredentials("", {}, file), file);
-  EXPECT_EQ(resolveCredentials("", {}, {})->endpoint, "127.0.0.1:7070");
-  EXPECT_FALSE(resolveCredentials("", {.endpoint = "", .accessKeyId = "E", .secret = ""}, file));
+  const Credentials file{
+      .endpoint = "f:1", .accessKeyId = "F", .secret = "FS", .token = "FT", .authorities = "/f"};
+  const Credentials environment{.endpoint = "e:2", .accessKeyId = "E", .secret = "ES"};
+  const Credentials flags{.endpoint = "http://flag:3/", .accessKeyId = {}, .secret = {}};
+  EXPECT_EQ(resolveCredentials(flags, environment, file)->endpoint, "flag:3");
+  const Credentials mixed = resolveCredentials({}, environment, file).value();
+  EXPECT_EQ(mixed.accessKeyId, "E");
+  EXPECT_EQ(mixed.token, "") << "the token of another key";
+  EXPECT_EQ(mixed.authorities, "/f");
+  EXPECT_EQ(*resolveCredentials({}, {}, file), file);
+  EXPECT_EQ(resolveCredentials({}, {}, {})->endpoint, "127.0.0.1:7070");
+  EXPECT_FALSE(resolveCredentials({}, {.endpoint = "", .accessKeyId = "E", .secret = ""}, file));
   EXPECT_EQ(*normalizeEndpoint("[::1]"), "[::1]:7070");
-  EXPECT_FALSE(normalizeEndpoint("https://a"));
+  EXPECT_EQ(*normalizeEndpoint("https://a/"), "https://a:443");
+  EXPECT_EQ(*normalizeEndpoint("https://[::1]:7443"), "https://[::1]:7443");
+  EXPECT_FALSE(normalizeEndpoint("https://"));
   EXPECT_FALSE(normalizeEndpoint("a/b"));
+}
+
+TEST(CredentialsChoice, AnEndpointHasSchemeAndHost) {
+  const Endpoint plain = endpointOf("a:1");
+  EXPECT_EQ(plain.scheme, Endpoint::Scheme::Http);
+  EXPECT_EQ(plain.authority, "a:1");
+  EXPECT_EQ(plain.host, "a");
+  const Endpoint secret = endpointOf("https://[::1]:443");
+  EXPECT_EQ(secret.scheme, Endpoint::Scheme::Https);
+  EXPECT_EQ(secret.authority, "[::1]:443");
+  EXPECT_EQ(secret.host, "::1");
 }
 
 TEST(Answers, FailuresKeepCodeAndExit) {

@@ -8,8 +8,10 @@
 #include "auth/digest.h"
 #include "auth/signer.h"
 #include "base/encoding.h"
+#include "cli/files.h"
 #include "cli/wall_clock.h"
 #include "net/http_client.h"
+#include "net/tls.h"
 
 namespace okibi::cli {
 
@@ -17,6 +19,7 @@ namespace {
 
 constexpr Bytes kHeadLimit = Bytes::kib(64);
 constexpr Bytes kAnswerLimit = Bytes::mib(64);
+constexpr Bytes kAuthoritiesLimit = Bytes::mib(4);
 constexpr Duration kConnectTime = 10s;
 
 Failure unreachable(const std::string& endpoint, const Error& error) {
@@ -25,6 +28,17 @@ Failure unreachable(const std::string& endpoint, const Error& error) {
           .message = fmt::format("{}: {}", endpoint, error.message),
           .requestId = {},
           .remedy = "is `okibi serve` running? --endpoint or OKIBI_ENDPOINT says where"};
+}
+
+// Of a server that is there, but cannot be talked to in secret.
+Failure untrusted(const std::string& endpoint, const Error& error) {
+  Failure failure = unreachable(endpoint, error);
+  failure.code = "Untrusted";
+  failure.remedy =
+      "--ca FILE, OKIBI_CA or `ca = FILE` in the credentials names the certificate (PEM) of the "
+      "authority that signed the server's, where this system does not know it; the endpoint must "
+      "be a name the certificate is for";
+  return failure;
 }
 
 Result<net::SocketAddress> resolve(const std::string& endpoint) {
@@ -46,7 +60,7 @@ net::RequestHead headFor(const ApiRequest& request, const Credentials& credentia
   auth::RequestHead signedPart{.method = request.method,
                                .path = request.path,
                                .query = queryText(request.query),
-                               .headers = {{"host", credentials.endpoint}}};
+                               .headers = {{"host", endpointOf(credentials.endpoint).authority}}};
   if (!request.body.empty()) signedPart.headers.emplace_back("content-type", request.contentType);
   net::RequestHead head;
   head.method = request.method;
@@ -59,7 +73,7 @@ net::RequestHead headFor(const ApiRequest& request, const Credentials& credentia
   auth::AccessKey key{.id = credentials.accessKeyId, .secret = credentials.secret, .account = {}};
   for (const auto& [name, value] :
        auth::signApi(signedPart, request.action, auth::sha256Hex(request.body), key, wallNow(),
-                     auth::randomHex(32, auth::systemRandom()))) {
+                     auth::randomHex(32, auth::systemRandom()), credentials.token)) {
     head.headers.add(name, value);
   }
   return head;
@@ -76,6 +90,10 @@ bool isDenied(int status, std::string_view code) {
 }
 
 std::string remedyFor(int status, std::string_view code) {
+  if (code.starts_with("InvalidSecurityToken")) {
+    return "OKIBI_SECURITY_TOKEN belongs with the key it was given with, and both end";
+  }
+  if (code == "AccessDenied") return "";  // the key is known
   if (isDenied(status, code)) {
     return "set OKIBI_ACCESS_KEY_ID and OKIBI_ACCESS_KEY_SECRET, or run `okibi login`; the daemon "
            "prints its key at its first start";
@@ -155,6 +173,7 @@ Failure answerFailure(const ApiAnswer& answer) {
 
 struct Client::Impl {
   net::Loop loop{1};
+  std::unique_ptr<net::TlsConnector> connector;  // null until https is spoken
 
   // Runs `task` to its end.
   template <typename T>
@@ -169,17 +188,49 @@ struct Client::Impl {
     return std::move(*result);
   }
 
-  net::Task<Outcome<net::Socket>> connect(const std::string& endpoint) {
-    Result<net::SocketAddress> address = resolve(endpoint);
-    if (!address) co_return std::unexpected(unreachable(endpoint, address.error()));
+  net::Task<Outcome<net::Socket>> connect(const Credentials& c) {
+    const Endpoint endpoint = endpointOf(c.endpoint);
+    Result<net::SocketAddress> address = resolve(endpoint.authority);
+    if (!address) co_return std::unexpected(unreachable(c.endpoint, address.error()));
     Result<net::Socket> socket =
         co_await net::Socket::open(loop, *address, loop.now() + kConnectTime);
-    if (!socket) co_return std::unexpected(unreachable(endpoint, socket.error()));
+    if (!socket) co_return std::unexpected(unreachable(c.endpoint, socket.error()));
+    if (endpoint.scheme == Endpoint::Scheme::Http) co_return std::move(*socket);
+    Outcome<void> secured = co_await secure(*socket, endpoint.host, c);
+    if (!secured) co_return std::unexpected(std::move(secured.error()));
     co_return std::move(*socket);
   }
 
+  net::Task<Outcome<void>> secure(net::Socket& socket, const std::string& host,
+                                  const Credentials& c) {
+    if (!connector) {
+      auto made = connectorFor(c.authorities);
+      if (!made) co_return std::unexpected(std::move(made.error()));
+      connector = std::move(*made);
+    }
+    Result<void> done =
+        co_await socket.secure(connector->session(socket.fd(), host), loop.now() + kConnectTime);
+    if (!done) co_return std::unexpected(untrusted(c.endpoint, done.error()));
+    co_return Outcome<void>();
+  }
+
+  static Outcome<std::unique_ptr<net::TlsConnector>> connectorFor(const std::string& file) {
+    std::string authorities;
+    if (!file.empty()) {
+      Result<std::string> text = readFile(file, kAuthoritiesLimit);
+      if (!text) return std::unexpected(localFailure(withContext(text.error(), "--ca")));
+      authorities = std::move(*text);
+    }
+    auto made = net::TlsConnector::make(authorities);
+    if (!made) {
+      return std::unexpected(
+          usageFailure(fmt::format("--ca: {} holds no certificate in PEM", file)));
+    }
+    return std::move(*made);
+  }
+
   net::Task<Outcome<ApiAnswer>> exchange(const ApiRequest& request, const Credentials& c) {
-    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    Outcome<net::Socket> socket = co_await connect(c);
     if (!socket) co_return std::unexpected(socket.error());
     net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
     net::SpooledBody body(request.body);
@@ -196,7 +247,7 @@ struct Client::Impl {
 
   net::Task<Outcome<void>> stream(const ApiRequest& request, const Credentials& c,
                                   const std::function<void(std::string_view)>& onLine) {
-    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    Outcome<net::Socket> socket = co_await connect(c);
     if (!socket) co_return std::unexpected(socket.error());
     net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
     net::RequestHead head = headFor(request, c);
@@ -225,7 +276,7 @@ struct Client::Impl {
 
   net::Task<Outcome<void>> webSocket(const ApiRequest& request, const Credentials& c,
                                      std::string_view protocol, const Talk& talk) {
-    Outcome<net::Socket> socket = co_await connect(c.endpoint);
+    Outcome<net::Socket> socket = co_await connect(c);
     if (!socket) co_return std::unexpected(socket.error());
     net::HttpConnection connection(loop, std::move(*socket), kHeadLimit);
     net::RequestHead head = headFor(request, c);

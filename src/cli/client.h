@@ -63,6 +63,7 @@ class Client {
   Outcome<void> webSocket(const ApiRequest& request, std::string_view protocol, const Talk& talk);
 
   const std::string& endpoint() const { return credentials_.endpoint; }
+  const Credentials& credentials() const { return credentials_; }
 
  private:
   struct Impl;

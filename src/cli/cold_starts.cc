@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -21,35 +22,19 @@ constexpr std::string_view kLegend =
 constexpr std::size_t kShown = 20;
 constexpr std::string_view kRecent = "1000";
 
-Outcome<std::vector<std::string>> functionNames(Context& context) {
-  std::vector<std::string> names;
-  std::string next;
-  do {
-    Outcome<Json> page = context.client.get(std::string(kApi) + "/functions", "ListFunctions",
-                                            {{"limit", "100"}, {"nextToken", next}});
-    if (!page) return std::unexpected(page.error());
-    for (const Json& f : items(*page, "functions")) names.push_back(text(f, "functionName"));
-    next = text(*page, "nextToken");
-  } while (!next.empty());
-  return names;
+// Of one function, or of all (`name` empty); newest first.
+Outcome<boost::json::array> invocationsOf(Context& context, const std::string& name, Query filter) {
+  filter.emplace_back("functionName", name);
+  Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/invocations",
+                                            "ListOkibiInvocations", std::move(filter));
+  if (!answer) return std::unexpected(answer.error());
+  return items(*answer, "invocations");
 }
 
-// The daemon lists one function's calls at a time. Newest first.
-Outcome<boost::json::array> invocationsOf(Context& context, const std::vector<std::string>& names,
-                                          const Query& filter) {
-  boost::json::array all;
-  for (const std::string& name : names) {
-    Query query{{"functionName", name}};
-    query.insert(query.end(), filter.begin(), filter.end());
-    Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/invocations",
-                                              "ListOkibiInvocations", std::move(query));
-    if (!answer) return std::unexpected(answer.error());
-    for (const Json& one : items(*answer, "invocations")) all.push_back(one);
-  }
-  std::ranges::sort(all, [](const Json& a, const Json& b) {
-    return text(a, "startedTime") > text(b, "startedTime");
-  });
-  return all;
+std::vector<std::string> functionsIn(const boost::json::array& calls) {
+  std::set<std::string> names;
+  for (const Json& one : calls) names.insert(text(one, "functionName"));
+  return {names.begin(), names.end()};
 }
 
 std::string barOf(const Json& one, double wholeMs) {
@@ -148,23 +133,17 @@ boost::json::array sharesJson(const boost::json::array& calls,
 }  // namespace
 
 Outcome<void> showColdStarts(Context& context, const std::string& name) {
-  std::vector<std::string> names{name};
-  if (name.empty()) {
-    Outcome<std::vector<std::string>> all = functionNames(context);
-    if (!all) return std::unexpected(all.error());
-    names = std::move(*all);
-  }
   Outcome<boost::json::array> cold =
-      invocationsOf(context, names, {{"coldOnly", "true"}, {"limit", std::to_string(kShown)}});
+      invocationsOf(context, name, {{"coldOnly", "true"}, {"limit", std::to_string(kShown)}});
   if (!cold) return std::unexpected(cold.error());
   Outcome<boost::json::array> recent =
-      invocationsOf(context, names, {{"limit", std::string(kRecent)}});
+      invocationsOf(context, name, {{"limit", std::string(kRecent)}});
   if (!recent) return std::unexpected(recent.error());
   if (!name.empty() && recent->empty()) {
     Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
     if (!known) return std::unexpected(known.error());
   }
-  if (cold->size() > kShown) cold->resize(kShown);
+  const std::vector<std::string> names = functionsIn(*recent);
   if (context.asJson()) {
     printJson(JsonObject{{"invocations", std::move(*cold)},
                          {"recentCalls", recent->size()},

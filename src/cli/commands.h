@@ -30,7 +30,8 @@ std::string functionPath(std::string_view name);  // "/2023-03-30/functions/NAME
 Outcome<boost::json::array> collect(Client& client, const std::string& path,
                                     const std::string& action, std::string_view name);
 
-// DELETE of what is called `name`; says that it is removed.
+Outcome<void> removeAt(Client& client, const std::string& path, const std::string& action);
+// The same of what is called `name`; says that it is removed.
 Outcome<void> removeNamed(Context& context, const std::string& path, const std::string& action,
                           const std::string& name);
 
@@ -79,7 +80,11 @@ struct LogsOptions {
   bool follow = false;
 };
 Outcome<void> showLogs(Context& context, const LogsOptions& options);
-Outcome<void> showInstances(Context& context);
+struct InstancesOptions {
+  bool ended = false;        // also those that have ended
+  std::int64_t limit = 100;  // of those, the newest
+};
+Outcome<void> showInstances(Context& context, const InstancesOptions& options);
 Outcome<void> showCards(Context& context);
 Outcome<void> showUsage(Context& context, const std::string& name);
 // Why a call was cold, warm or refused, and what it cost.
@@ -155,7 +160,7 @@ struct SimulateOptions {
 Outcome<void> simulateWorkload(Format format, const SimulateOptions& options);
 Outcome<void> runDoctor(Context& context, const std::string& stateDirectory);
 struct LoginOptions {
-  std::string endpoint, accessKeyId, secret;
+  std::string endpoint, authorities, accessKeyId, secret;
 };
 Outcome<void> login(const LoginOptions& options);
 Outcome<void> showVersion(Format format);

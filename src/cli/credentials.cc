@@ -16,6 +16,8 @@ namespace okibi::cli {
 
 namespace {
 
+constexpr std::string_view kHttps = "https://";
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -65,6 +67,10 @@ Result<Credentials> parseCredentials(std::string_view text) {
       result.accessKeyId = value;
     } else if (key == "access_key_secret") {
       result.secret = value;
+    } else if (key == "security_token") {
+      result.token = value;
+    } else if (key == "ca") {
+      result.authorities = value;
     } else {
       return fail(ErrorKind::Invalid, fmt::format("line {}: unknown key '{}'", number, key));
     }
@@ -78,6 +84,8 @@ std::string toText(const Credentials& c) {
   if (!c.accessKeyId.empty()) {
     text += "access_key_id = " + c.accessKeyId + "\naccess_key_secret = " + c.secret + "\n";
   }
+  if (!c.token.empty()) text += "security_token = " + c.token + "\n";
+  if (!c.authorities.empty()) text += "ca = " + c.authorities + "\n";
   return text;
 }
 
@@ -125,41 +133,56 @@ Result<void> storeCredentials(const std::string& path, const Credentials& creden
 
 Credentials environmentCredentials() {
   return {environment("OKIBI_ENDPOINT"), environment("OKIBI_ACCESS_KEY_ID"),
-          environment("OKIBI_ACCESS_KEY_SECRET")};
+          environment("OKIBI_ACCESS_KEY_SECRET"), environment("OKIBI_SECURITY_TOKEN"),
+          environment("OKIBI_CA")};
 }
 
-Result<Credentials> resolveCredentials(const std::string& flagEndpoint, const Credentials& env,
+Result<Credentials> resolveCredentials(const Credentials& flags, const Credentials& env,
                                        const Credentials& file) {
   Credentials result = env.accessKeyId.empty() && env.secret.empty() ? file : env;
   if (result.accessKeyId.empty() != result.secret.empty()) {
     return fail(ErrorKind::Invalid,
                 "an access key has two parts: OKIBI_ACCESS_KEY_ID and OKIBI_ACCESS_KEY_SECRET");
   }
-  std::string endpoint(kDefaultEndpoint);
-  for (const std::string& candidate : {flagEndpoint, env.endpoint, file.endpoint}) {
-    if (candidate.empty()) continue;
-    endpoint = candidate;
-    break;
-  }
-  Result<std::string> normal = normalizeEndpoint(endpoint);
+  const auto first = [&](std::string Credentials::* what) {
+    if (!(flags.*what).empty()) return flags.*what;
+    return (env.*what).empty() ? file.*what : env.*what;
+  };
+  const std::string endpoint = first(&Credentials::endpoint);
+  Result<std::string> normal = normalizeEndpoint(endpoint.empty() ? kDefaultEndpoint : endpoint);
   if (!normal) return fail(normal.error());
   result.endpoint = std::move(*normal);
+  result.authorities = first(&Credentials::authorities);
   return result;
 }
 
 Result<std::string> normalizeEndpoint(std::string_view text) {
   std::string_view rest = trim(text);
-  if (rest.starts_with("https://")) {
-    return fail(ErrorKind::Invalid, fmt::format("endpoint {}: only http is spoken here", text));
-  }
-  if (rest.starts_with("http://")) rest.remove_prefix(7);
+  const bool secure = rest.starts_with(kHttps);
+  if (secure) rest.remove_prefix(kHttps.size());
+  if (!secure && rest.starts_with("http://")) rest.remove_prefix(7);
   while (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.empty() || rest.find_first_of("/ ?#@") != std::string_view::npos) {
     return fail(ErrorKind::Invalid, fmt::format("endpoint '{}': HOST:PORT expected", text));
   }
   std::size_t colon = rest.rfind(':');
   bool hasPort = colon != std::string_view::npos && rest.find(']', colon) == std::string_view::npos;
-  return std::string(rest) + (hasPort ? "" : ":7070");
+  const std::string_view port = hasPort ? "" : secure ? ":443" : ":7070";
+  return fmt::format("{}{}{}", secure ? kHttps : "", rest, port);
+}
+
+Endpoint endpointOf(std::string_view normalized) {
+  Endpoint endpoint;
+  if (normalized.starts_with(kHttps)) {
+    endpoint.scheme = Endpoint::Scheme::Https;
+    normalized.remove_prefix(kHttps.size());
+  }
+  endpoint.authority = normalized;
+  endpoint.host = normalized.substr(0, normalized.rfind(':'));
+  if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']')) {
+    endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+  }
+  return endpoint;
 }
 
 }  // namespace okibi::cli

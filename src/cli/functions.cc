@@ -56,14 +56,20 @@ void describeFunction(const Json& function, const boost::json::array& triggers) 
 
 }  // namespace
 
-Outcome<void> removeNamed(Context& context, const std::string& path, const std::string& action,
-                          const std::string& name) {
+Outcome<void> removeAt(Client& client, const std::string& path, const std::string& action) {
   ApiRequest request;
   request.method = "DELETE";
   request.path = path;
   request.action = action;
-  Outcome<Json> done = context.client.json(request);
-  if (!done) return std::unexpected(done.error());
+  Outcome<Json> done = client.json(request);
+  if (!done) return std::unexpected(std::move(done.error()));
+  return {};
+}
+
+Outcome<void> removeNamed(Context& context, const std::string& path, const std::string& action,
+                          const std::string& name) {
+  Outcome<void> done = removeAt(context.client, path, action);
+  if (!done) return done;
   if (context.asJson()) {
     printJson(JsonObject{{"removed", name}});
   } else {

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 #include <termios.h>
@@ -45,12 +46,15 @@ std::string ask(std::string_view question) {
 }  // namespace
 
 Outcome<void> login(const LoginOptions& options) {
-  Credentials made{
-      .endpoint = options.endpoint, .accessKeyId = options.accessKeyId, .secret = options.secret};
+  Credentials made{.endpoint = options.endpoint,
+                   .accessKeyId = options.accessKeyId,
+                   .secret = options.secret,
+                   .authorities = options.authorities};
   if (made.endpoint.empty()) made.endpoint = kDefaultEndpoint;
   Result<std::string> endpoint = normalizeEndpoint(made.endpoint);
   if (!endpoint) return std::unexpected(localFailure(endpoint.error()));
   made.endpoint = *endpoint;
+  if (!made.authorities.empty()) made.authorities = std::filesystem::absolute(made.authorities);
   if (made.accessKeyId.empty()) made.accessKeyId = ask("access key id");
   if (made.secret.empty()) {
     Quiet quiet;

@@ -83,6 +83,18 @@ std::string sizeOrDash(const Json& object, std::string_view name) {
   return size > 0 ? formatMegabytes(size) : "-";
 }
 
+void printEnded(const Json& answer) {
+  Table table({left("ENDED"), left("INSTANCE"), left("FUNCTION"), left("VERSION"), right("SLICE"),
+               right("LIVED"), left("WHY")});
+  for (const Json& i : items(answer, "ended")) {
+    table.add({text(i, "endedTime"), text(i, "instanceId"), text(i, "functionName"),
+               text(i, "version"), sizeOrDash(i, "sliceMB"),
+               formatMilliseconds(number(i, "lifeMs")), text(i, "reason")});
+  }
+  print("\n");
+  printTable(table, "no instance has ended");
+}
+
 std::vector<std::string> usageRow(const Json& u, const std::string& name,
                                   const std::string& currency) {
   double cost = number(u, "cost");
@@ -132,8 +144,10 @@ Outcome<void> showLogs(Context& context, const LogsOptions& options) {
   }
 }
 
-Outcome<void> showInstances(Context& context) {
-  Outcome<Json> answer = own(context, "instances", "ListOkibiInstances");
+Outcome<void> showInstances(Context& context, const InstancesOptions& options) {
+  Query query;
+  if (options.ended) query = {{"all", "true"}, {"limit", std::to_string(options.limit)}};
+  Outcome<Json> answer = own(context, "instances", "ListOkibiInstances", std::move(query));
   if (!answer) return std::unexpected(answer.error());
   if (context.asJson()) {
     printJson(*answer);
@@ -148,6 +162,7 @@ Outcome<void> showInstances(Context& context) {
                formatMilliseconds(number(i, "stateMs")), text(i, "pid")});
   }
   printTable(table, "no live instances");
+  if (options.ended) printEnded(*answer);
   return {};
 }
 

@@ -18,17 +18,19 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import Daemon, echo_layout, free_port, make_layout, wait_for  # noqa: E402
+from daemon import Daemon, echo_layout, free_port, make_layout, self_signed, wait_for  # noqa: E402
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 OK, FAILED, USAGE, UNREACHABLE, DENIED = range(5)
 
 
 def setUpModule():
-    global work, daemon, image, key
+    global work, daemon, image, key, own, tls_port
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-cli-")
     image = echo_layout(work.name, ECHO)
-    daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=1")
+    own, tls_port = self_signed(work.name, "own", "IP:127.0.0.1"), free_port()
+    daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=1", "--listen-tls", f"127.0.0.1:{tls_port}",
+                    "--tls-certificate", own[0], "--tls-key", own[1])
     daemon.access = []
     daemon.start()
     found = re.search(r"Access key ID: +(\S+)\n +Access key secret: +(\S+)", daemon.log_text())
@@ -224,6 +226,18 @@ class Watching(Cli):
         self.assertTrue(Path(f"/proc/{pid}").exists())
         self.assertIn("simulated", self.ok("cards"))
 
+    def test_instances_that_have_ended(self):
+        self.ok("deploy", "-f", self.write("ended", idleTimeout=1))
+        self.ok("invoke", "ended", "-d", "x")
+        gone = wait_for(lambda: [i for i in self.json("ps", "--all")["ended"] if i["functionName"] == "ended"],
+                        what="its end")[0]
+        self.assertEqual((gone["reason"], gone["version"]), ("idle timeout", "LATEST"))
+        row = next(line for line in self.ok("ps", "-a").splitlines() if gone["instanceId"] in line)
+        self.assertTrue(row.endswith("idle timeout"), row)
+        self.assertIn("LIVED", self.ok("ps", "--all", "--limit", "1"))
+        self.fails(USAGE, "ps", "--limit", "0", saying=["--limit"])
+        self.assertNotIn(gone["instanceId"], self.ok("ps"))
+
     def test_logs(self):
         lines = self.ok("logs", "seen").splitlines()
         self.assertEqual(sum("FC Invoke Start" in line for line in lines), 3)
@@ -362,6 +376,18 @@ class Images(Cli):
         self.fails(FAILED, "image", "rm", reference, saying=["NotFound", reference])
         self.fails(USAGE, "image", "import", "nothing", saying=["nothing", "OCI layout"])
 
+    def test_an_image_of_two_names(self):
+        for name in ("twin", "other-twin"):
+            shutil.copytree(work.name + "/echo", os.path.join(work.name, name))
+            self.ok("image", "import", name)
+        one, other = f"oci:{work.name}/twin", f"oci:{work.name}/other-twin"
+        removed = run("image", "rm", one)
+        self.assertEqual((removed.returncode, removed.stdout.decode()), (OK, one + " removed\n"))
+        self.assertIn("its layers stay", removed.stderr.decode())
+        self.assertIn(other, removed.stderr.decode())
+        shown = self.json("image", "rm", other)
+        self.assertEqual((shown["removed"], [n for n in shown["alsoNamed"] if "twin" in n]), (other, []))
+
     def test_used_image_stays(self):
         mine = make_layout(work.name, "mine", "--layer", os.path.dirname(ECHO), "--entrypoint", "/echo")
         self.ok("deploy", "-f", self.write("user", customContainerConfig={"image": mine}))
@@ -401,7 +427,65 @@ class Access(Cli):
             self.fails(UNREACHABLE, *words, saying=["Connection refused", "okibi serve"],
                        OKIBI_ENDPOINT="127.0.0.1:1")
         self.fails(UNREACHABLE, "ls", "--endpoint", "127.0.0.1:1", saying=["127.0.0.1:1"])
-        self.fails(USAGE, "ls", "--endpoint", "https://127.0.0.1", saying=["only http"])
+
+    def test_tls(self):
+        there = {"OKIBI_ENDPOINT": f"https://127.0.0.1:{tls_port}"}
+        self.fails(UNREACHABLE, "ls", saying=["Untrusted", "not accepted: self-signed certificate", "--ca FILE"], **there)
+        other = self_signed(work.name, "other", "IP:127.0.0.1")[0]
+        self.fails(UNREACHABLE, "ls", "--ca", other, saying=["not accepted"], **there)
+        self.fails(USAGE, "ls", "--ca", "prices.txt", saying=["--ca", "prices.txt", "No such file"], **there)
+        Path(work.name, "no.pem").write_text("nothing")
+        self.fails(USAGE, "ls", "--ca", "no.pem", saying=["no.pem holds no certificate"], **there)
+        self.fails(UNREACHABLE, "ls", "--endpoint", f"https://127.0.0.1:{daemon.port}", "--ca", own[0])  # plain there
+        self.ok("deploy", "-f", self.write("secret"), "--ca", own[0], **there)
+        self.assertEqual(self.ok("invoke", "secret", "-d", "whisper", OKIBI_CA=own[0], **there), "whisper")
+        big = os.urandom(3 << 20)
+        sent = run("invoke", "secret", stdin=big, OKIBI_CA=own[0], **there)
+        self.assertEqual((sent.returncode, sent.stdout), (OK, big), sent.stderr)
+        self.assertIn("FC Invoke Start", self.ok("logs", "secret", OKIBI_CA=own[0], **there))
+        shutil.copytree(work.name + "/echo", work.name + "/over-tls")
+        self.assertIn("over-tls", self.ok("image", "import", "over-tls", OKIBI_CA=own[0], **there))
+
+    def test_tls_from_the_stored_login(self):
+        home = tempfile.mkdtemp(dir=work.name)
+        none = {"OKIBI_ACCESS_KEY_ID": None, "OKIBI_ACCESS_KEY_SECRET": None, "OKIBI_ENDPOINT": None, "HOME": home}
+        self.ok("login", "--endpoint", f"https://127.0.0.1:{tls_port}", "--ca", os.path.relpath(own[0], work.name),
+                stdin="\n".join(key.values()).encode() + b"\n", **none)
+        self.ok("ls", cwd="/", **none)
+        before = Path(home, ".config/okibi/credentials").read_text()
+        made = self.json("key", "create", **none)
+        Path(home, ".config/okibi/credentials").write_text(
+            before.replace(key["OKIBI_ACCESS_KEY_ID"], made["accessKeyId"])
+            .replace(key["OKIBI_ACCESS_KEY_SECRET"], made["accessKeySecret"]))
+        self.assertIn(made["accessKeyId"], self.ok("key", "rotate", **none))
+        self.fails(DENIED, "ls", OKIBI_ACCESS_KEY_ID=made["accessKeyId"], OKIBI_ACCESS_KEY_SECRET=made["accessKeySecret"])
+        mine = self.json("key", "ls", **none)["accessKeys"]
+        mine = [k["accessKeyId"] for k in mine if k["accessKeyId"] != key["OKIBI_ACCESS_KEY_ID"]]
+        self.assertEqual(self.ok("key", "rm", mine[0]), mine[0] + " removed\n")
+
+    def test_temporary_credentials(self):
+        account = self.json("key", "ls")["accessKeys"][0]["accountId"]
+        self.ok("role", "create", "reader", "--allow", "ListFunctions:*", "--allow", "GetFunction:acting")
+        self.ok("deploy", "-f", self.write("acting", role=f"acs:ram::{account}:role/reader", triggers=[
+            {"triggerName": "web", "triggerType": "http", "triggerConfig": {"authType": "anonymous", "methods": ["GET"]}}]))
+        host = re.search(r"http://(\S+?)/", self.ok("info", "acting"))[1]
+        got = daemon.request("GET", "/?inspect=1", headers={"Host": host}).json["headers"]
+        got = {name.lower(): value for name, value in got.items()}
+        acting = {"OKIBI_ACCESS_KEY_ID": got["x-fc-access-key-id"],
+                  "OKIBI_ACCESS_KEY_SECRET": got["x-fc-access-key-secret"],
+                  "OKIBI_SECURITY_TOKEN": got["x-fc-security-token"]}
+        self.assertIn("acting", self.ok("ls", **acting))
+        self.fails(DENIED, "invoke", "acting", "-d", "x", saying=["role 'reader' does not allow InvokeFunction"], **acting)
+        self.fails(DENIED, "ls", **{**acting, "OKIBI_SECURITY_TOKEN": None})
+        self.fails(DENIED, "ls", saying=["InvalidSecurityToken", "OKIBI_SECURITY_TOKEN"],
+                   **{**acting, "OKIBI_SECURITY_TOKEN": "x" + acting["OKIBI_SECURITY_TOKEN"]})
+        home = Path(tempfile.mkdtemp(dir=work.name), ".config/okibi")
+        home.mkdir(parents=True)
+        Path(home, "credentials").touch(0o600)
+        Path(home, "credentials").write_text(
+            f"access_key_id = {acting['OKIBI_ACCESS_KEY_ID']}\naccess_key_secret = {acting['OKIBI_ACCESS_KEY_SECRET']}\n"
+            f"security_token = {acting['OKIBI_SECURITY_TOKEN']}\n")
+        self.ok("ls", HOME=str(home.parent.parent), OKIBI_ACCESS_KEY_ID=None, OKIBI_ACCESS_KEY_SECRET=None)
 
     def test_keys(self):
         none = {"OKIBI_ACCESS_KEY_ID": None, "OKIBI_ACCESS_KEY_SECRET": None}

@@ -83,6 +83,15 @@ def echo_layout(folder, program):
     return f"oci:{folder}/echo:latest"
 
 
+def self_signed(folder, stem, name):
+    """PEM files of a self-signed certificate for `name` ("DNS:a.example", "IP:127.0.0.1"): (certificate, key)."""
+    files = [os.path.join(folder, stem + end) for end in (".crt", ".key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", f"/CN={stem}", "-addext", f"subjectAltName={name}",
+                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
 class Daemon:
     def __init__(self, okibi, image, *flags):
         self.okibi, self.image, self.flags = okibi, image, flags

@@ -14,19 +14,14 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import API, Answer, Daemon, echo_layout, free_port, wait_for  # noqa: E402
+from daemon import API, Answer, Daemon, echo_layout, free_port, self_signed, wait_for  # noqa: E402
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 A, B = "a.shop.example", "b.shop.example"
 
 
 def make_pair(name, stem=None):
-    """PEM files of a self-signed certificate: (certificate, key)."""
-    files = [os.path.join(work.name, (stem or name) + end) for end in (".crt", ".key")]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
-                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
-    return files
+    return self_signed(work.name, stem or name, f"DNS:{name}")
 
 
 def cert_config(files, name="c"):

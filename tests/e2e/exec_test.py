@@ -28,7 +28,7 @@ from urllib.parse import urlencode
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import Daemon, make_layout, wait_for  # noqa: E402
+from daemon import Daemon, free_port, make_layout, self_signed, wait_for  # noqa: E402
 
 OKIBI, PROBE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 STDOUT, STDERR = 1, 2
@@ -36,14 +36,16 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def setUpModule():
-    global work, daemon, key, instance
+    global work, daemon, key, instance, tls
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-exec-")
     root = Path(work.name) / "root"
     root.mkdir()
     shutil.copy(PROBE, root / "probe")
     image = make_layout(work.name, "image", "--layer", str(root), "--entrypoint", "/probe", "--cmd", "serve",
                         "--cmd", "9000", "--port", "9000")
-    daemon = Daemon(OKIBI, image)
+    own, port = self_signed(work.name, "own", "IP:127.0.0.1"), free_port()
+    tls = {"OKIBI_ENDPOINT": f"https://127.0.0.1:{port}", "OKIBI_CA": own[0]}
+    daemon = Daemon(OKIBI, image, "--listen-tls", f"127.0.0.1:{port}", "--tls-certificate", own[0], "--tls-key", own[1])
     daemon.access = []
     daemon.start()
     found = re.search(r"Access key ID: +(\S+)\n +Access key secret: +(\S+)", daemon.log_text())
@@ -69,8 +71,9 @@ def environment():
     return base
 
 
-def okibi(*words, stdin=b""):
-    return subprocess.run([OKIBI, *words], input=stdin, capture_output=True, env=environment(), timeout=300)
+def okibi(*words, stdin=b"", **changes):
+    return subprocess.run([OKIBI, *words], input=stdin, capture_output=True, env={**environment(), **changes},
+                          timeout=300)
 
 
 def deploy(name):
@@ -298,6 +301,11 @@ class CommandLine(unittest.TestCase):
         done = okibi("exec", "f", "--", "/probe", "chatter", "2")
         self.assertEqual(len(done.stdout), 2 << 20)
 
+    def test_over_tls(self):
+        done = okibi("exec", "f", "-i", "--", "/probe", "copy", stdin=b"through\0and through", **tls)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"through\0and through", b"copied\n"))
+        self.assertEqual(len(okibi("exec", "f", "--", "/probe", "chatter", "2", **tls).stdout), 2 << 20)
+
     def test_what_cannot_be(self):
         done = okibi("exec", "f", "--", "/missing")
         self.assertEqual(done.returncode, 1)
@@ -311,6 +319,12 @@ class CommandLine(unittest.TestCase):
         self.assertIn(b"okibi invoke sleeper", done.stderr)
 
     def test_terminal(self):
+        self.at_a_terminal(environment())
+
+    def test_terminal_over_tls(self):
+        self.at_a_terminal({**environment(), **tls})
+
+    def at_a_terminal(self, surroundings):
         master, slave = pty.openpty()
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 43, 132, 0, 0))
         before = termios.tcgetattr(slave)
@@ -319,7 +333,7 @@ class CommandLine(unittest.TestCase):
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         process = subprocess.Popen([OKIBI, "exec", "-it", "f", "--", "/probe", "terminal"], stdin=slave, stdout=slave,
-                                   stderr=subprocess.PIPE, env=environment(), preexec_fn=lead)
+                                   stderr=subprocess.PIPE, env=surroundings, preexec_fn=lead)
         shown = b""
 
         def read_until(word):
