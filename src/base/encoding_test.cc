@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/crc64.h"
+
 namespace okibi {
 namespace {
 
@@ -41,6 +43,11 @@ TEST(Encoding, Iso8601RoundTrips) {
 TEST(Encoding, EditDistanceSuggestsNeighbours) {
   EXPECT_EQ(editDistance("memroySize", "memorySize"), 2u);
   EXPECT_EQ(editDistance("", "abc"), 3u);
+}
+
+TEST(Crc64, KnownAnswers) {
+  EXPECT_EQ(crc64(""), 0u);
+  EXPECT_EQ(crc64("123456789"), 0x995dc9bbdf1939faU);
 }
 
 }  // namespace

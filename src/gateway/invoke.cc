@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crc64.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "conductor/clock.h"
@@ -89,6 +90,8 @@ void addInvocationHeaders(net::Headers& headers, const conductor::Invocation& in
   headers.add("X-Fc-Invocation-Duration", fmt::format("{:.2f}", toMilliseconds(duration)));
   headers.add("X-Fc-Invocation-Function-Version", invocation.revision->version);
   headers.add("X-Fc-Invocation-Service-Version", invocation.revision->version);
+  // Function Compute has the CRC-64 of the code package there; a container's code is its image.
+  headers.add("X-Fc-Code-Checksum", std::to_string(crc64(invocation.revision->image.digest)));
 }
 
 net::Task<void> sendBody(net::Exchange& exchange, net::ResponseHead head,

@@ -109,6 +109,19 @@ test('quota: ask, decide, and it acts', async () => {
   await other.deleteFunction('starved');
 });
 
+test('quota: a request that the administrator refuses changes nothing, and says why', async () => {
+  const quotas = async () => (await okibi('GET', 'quotas', { as: other })).quotas;
+  const before = await quotas();
+  const { requestId } = await okibi('POST', 'quotas/requests', { as: other, body: { name: 'gpuCards', value: 31, reason: 'more' } });
+  const refused = await okibi('POST', `quotas/requests/${requestId}/refuse`, { query: { note: 'no cards left' } });
+  assert.deepEqual([refused.status, refused.from, refused.value, refused.note], ['Refused', 30, 31, 'no cards left']);
+  const [seen] = (await okibi('GET', 'quotas/requests', { as: other })).requests;
+  assert.deepEqual([seen.requestId, seen.status, seen.note], [requestId, 'Refused', 'no cards left']);
+  assert.deepEqual(await quotas(), before);
+  await failsWith(okibi('POST', `quotas/requests/${requestId}/approve`), 'ConcurrentUpdateError', 409, /Refused already/);
+  assert.deepEqual(await quotas(), before);
+});
+
 test('a replayed request is refused', async () => {
   const nonce = 'n'.repeat(64), date = new Date().toISOString().replace(/\.\d+/, '');
   const { createHash, createHmac } = require('node:crypto');

@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
-const { assert, client, clientWith, deploy, failsWith, fc, fetchRaw, okibi, remove } = require('./client');
+const { assert, client, clientWith, deploy, failsWith, fc, fetchRaw, okibi, remove, waitFor } = require('./client');
 
 const name = 'domained', domainName = 'www.shop.example';
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'okibi-sdk-domains-'));
@@ -161,6 +161,18 @@ test('certificates: checked, and the key never shown', async () => {
     assert.deepEqual([plain.status, JSON.parse(plain.text).Message.includes('HTTPS only')], [403, true]);
   });
 });
+
+test('asynchronously: 202, and the function gets the request as its route and rule have it', () => withDomain({
+  routeConfig: routes({ path: '/api/*', rewriteConfig: new fc.RewriteConfig({
+    wildcardRules: [new fc.WildcardRule({ match: '/api/*', replacement: '/$1' })] }) }) }, async () => {
+  const headers = { 'x-fc-invocation-type': 'Async', 'x-fc-async-task-id': 'by-domain' };
+  const accepted = await ask('POST', '/api/log?text=through-the-domain', { headers, body: 'x' });
+  assert.deepEqual([accepted.status, accepted.text, accepted.headers['x-fc-async-task-id']], [202, '', 'by-domain']);
+  await waitFor(async () => (await okibi('GET', 'logs', { query: { functionName: name } })).lines
+    .some((l) => l.text.includes('through-the-domain')), 'the function has run');
+  const elsewhere = await ask('POST', '/other', { headers: { 'x-fc-invocation-type': 'Async' }, body: 'x' });
+  assert.equal(elsewhere.status, 404, elsewhere.text);
+}));
 
 test('who may call: bearer, function', () => withDomain({ authConfig: new fc.AuthConfig({ authType: 'bearer',
   authInfo: JSON.stringify({ tokens: [{ tokenName: 't', tokenData: 'x'.repeat(32) }] }) }) }, async () => {

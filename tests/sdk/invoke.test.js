@@ -1,7 +1,7 @@
 'use strict';
 // InvokeFunction, and who may call it.
 const test = require('node:test');
-const { assert, client, clientWith, deploy, failsWith, fc, invoke, okibi, remove, waitFor } = require('./client');
+const { assert, client, clientWith, deploy, failsWith, fc, invoke, okibi, remove, update, waitFor } = require('./client');
 
 const name = 'sdk-echo';
 test.before(() => deploy(name, { gpuConfig: new fc.GPUConfig({ gpuType: 'fc.gpu.tesla.1',
@@ -14,6 +14,18 @@ test('invoke with log tail', async () => {
   assert.equal(reply.text, 'hello');
   const tail = Buffer.from(reply.headers['x-fc-log-result'], 'base64').toString();
   assert.match(tail, new RegExp(`FC Invoke Start RequestId: ${reply.headers['x-fc-request-id']}`));
+});
+
+// `s invoke` prints it.
+test('the checksum of the code is that of the image', async () => {
+  const of = async () => (await invoke(name, 'x')).headers['x-fc-code-checksum'];
+  const first = await of();
+  assert.match(first, /^[1-9]\d{10,19}$/);
+  const { instances } = (await client.listInstances(name, new fc.ListInstancesRequest({}))).body;
+  await update(name, { description: 'the same image' });
+  assert.equal(await of(), first);
+  const after = (await client.listInstances(name, new fc.ListInstancesRequest({ qualifier: 'LATEST' }))).body.instances;
+  assert.ok(after.some((one) => instances.every((old) => old.instanceId !== one.instanceId)), 'another instance');
 });
 
 test('thirty at once', async () => {
