@@ -136,7 +136,8 @@ void readAuth(const Reader& in, Complaints& complaints, CustomDomain& out) {
   if (!config) return;
   HttpTriggerConfig http;
   http.cors = std::move(out.http.cors);
-  if (in.hasValue("authConfig")) readHttpAuth(*config, complaints, http, "authInfo");
+  out.authGiven = in.hasValue("authConfig");
+  if (out.authGiven) readHttpAuth(*config, complaints, http, "authInfo");
   out.http = std::move(http);
   const json::value* info = config->find("authInfo");
   const bool object = info != nullptr && info->is_object();
@@ -219,9 +220,11 @@ json::object domainJson(const conductor::Domain& domain) {
                    {"wafConfig", json::object{{"enableWAF", false}}},
                    {"createdTime", formatIso8601(config.created)},
                    {"lastModifiedTime", formatIso8601(config.modified)}};
-  json::object auth{{"authType", kAuthTypes.at(static_cast<std::size_t>(config.http.auth))}};
-  if (!config.authInfo.empty()) auth["authInfo"] = toJsonText(config.authInfo);
-  out["authConfig"] = std::move(auth);
+  if (config.authGiven) {
+    json::object auth{{"authType", kAuthTypes.at(static_cast<std::size_t>(config.http.auth))}};
+    if (!config.authInfo.empty()) auth["authInfo"] = toJsonText(config.authInfo);
+    out["authConfig"] = std::move(auth);
+  }
   if (config.certificate) {
     out["certConfig"] = json::object{{"certName", toJsonText(config.certificate->name)},
                                      {"certificate", toJsonText(config.certificate->chain)}};

@@ -108,7 +108,7 @@ void readContainer(const Reader& in, FunctionSpec& spec) {
   if (!container || !in.hasValue("customContainerConfig")) return;
   ContainerConfig out;
   assign(out.image, container->text("image"));
-  assignInt(out.port, container->integer("port"));
+  assignInt(out.port, orDefault(container->integer("port")));
   assign(out.entrypoint, container->texts("entrypoint"));
   assign(out.command, container->texts("command"));
   assign(out.accelerationType, container->text("accelerationType"));

@@ -77,7 +77,7 @@ void putSpec(json::object& out, const FunctionSpec& spec) {
   }
   out["instanceConcurrency"] = spec.concurrency;
   out["timeout"] = spec.timeout.count();
-  out["idleTimeout"] = spec.idleTimeout.count();
+  if (spec.idleTimeout) out["idleTimeout"] = spec.idleTimeout->count();
   out["disableOndemand"] = !spec.onDemand;
   out["internetAccess"] = spec.internetAccess;
   json::object hooks;

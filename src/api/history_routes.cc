@@ -59,7 +59,7 @@ json::object configurationJson(const Call& call, const FunctionSpec& spec) {
                    {"diskMB", spec.disk.wholeMib()},
                    {"cpuMilli", spec.cpu.count},
                    {"concurrency", spec.concurrency},
-                   {"idleTimeoutSeconds", spec.idleTimeout.count()},
+                   {"idleTimeoutSeconds", spec.keptIdle().count()},
                    {"mostInstances", mostInstances(call, spec, quotas)},
                    {"startBurst", quotas.burst},
                    {"startGrowth", quotas.growth},

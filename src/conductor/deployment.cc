@@ -23,7 +23,7 @@ planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const Func
   plan.gpu = spec.gpu;
   if (plan.gpu) plan.gpu->memory = sliceOf(*plan.gpu, cards);
   plan.concurrency = spec.concurrency;
-  plan.idleTimeout = spec.idleTimeout;
+  plan.idleTimeout = spec.keptIdle();
   if (!spec.onDemand) plan.demand = planner::FunctionPlan::Demand::KeptOnly;
   // Function Compute, custom containers: with one request at a time and no health check, an
   // instance whose request was given up is replaced.

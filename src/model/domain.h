@@ -50,6 +50,7 @@ struct CustomDomain {
   std::optional<DomainTls> tls;
   HttpTriggerConfig http;  // who may call, cross-origin rules; its methods are the routes' matter
   std::string authInfo;    // as the client sent it
+  bool authGiven = false;  // an authConfig was sent, and is shown
   WallTime created{}, modified{};
   bool operator==(const CustomDomain&) const = default;
 };

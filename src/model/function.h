@@ -66,7 +66,8 @@ struct FunctionSpec {
   std::optional<GpuConfig> gpu;
   int concurrency = 1;  // requests one instance serves at once
   Seconds timeout{3};
-  Seconds idleTimeout = limits::kIdleDefault;
+  std::optional<Seconds> idleTimeout;  // as the client sent it
+  Seconds keptIdle() const { return idleTimeout.value_or(limits::kIdleDefault); }
   bool onDemand = true;  // false: disableOndemand
   bool internetAccess = true;
   ContainerConfig container;

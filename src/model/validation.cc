@@ -208,7 +208,7 @@ Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) 
                         limits::kTimeoutMax.count(), " s");
       !ok)
     return ok;
-  if (auto ok = inRange("idleTimeout", spec.idleTimeout.count(), limits::kIdleTimeoutMin.count(),
+  if (auto ok = inRange("idleTimeout", spec.keptIdle().count(), limits::kIdleTimeoutMin.count(),
                         limits::kIdleTimeoutMax.count(), " s");
       !ok)
     return ok;

@@ -381,6 +381,7 @@ struct Fields<CustomDomain> {
     archive("tls", domain.tls);
     archive("http", domain.http);
     archive("authInfo", domain.authInfo);
+    archive.later("authGiven", domain.authGiven);
     archive("created", domain.created);
     archive("modified", domain.modified);
   }

@@ -132,6 +132,7 @@ inline CustomDomain randomDomain(Random& random) {
   domain.http.auth = static_cast<HttpAuth>(random.between(0, 4));
   if (random.chance(0.5)) domain.http.cors.emplace().origins = {text()};
   domain.authInfo = text();
+  domain.authGiven = random.chance(0.5);
   domain.created = randomTime(random);
   domain.modified = randomTime(random);
   return domain;

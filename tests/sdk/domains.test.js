@@ -59,7 +59,7 @@ test('create, read, update, list, delete', async () => {
       assert.equal(read.protocol, 'HTTP');
       assert.equal(read.apiVersion, '2023-03-30');
       assert.equal(read.accountId, (await okibi('GET', 'info')).accountId);
-      assert.equal(read.authConfig.authType, 'anonymous');
+      assert.equal(read.authConfig, undefined);
       assert.equal(read.wafConfig.enableWAF, false);
       const [route] = read.routeConfig.routes;
       assert.deepEqual([route.functionName, route.qualifier, route.methods], [name, 'LATEST', ['GET', 'POST']]);

@@ -66,7 +66,7 @@ test('a function, every field', async () => {
 
 test('a function, what is left out', async () => {
   const least = { functionName: 'raw-least', runtime: 'custom-container', handler: 'h', cpu: 0.25, memorySize: 256,
-    customContainerConfig: { image: process.env.OKIBI_IMAGE, healthCheckConfig: { httpGetUrl: '/health',
+    customContainerConfig: { image: process.env.OKIBI_IMAGE, port: 0, healthCheckConfig: { httpGetUrl: '/health',
       periodSeconds: 0, timeoutSeconds: 0, failureThreshold: 0, successThreshold: 0 } },
     instanceLifecycleConfig: { initializer: { handler: 'init', timeout: 0 }, preStop: { handler: '', timeout: 0 } } };
   try {
@@ -77,7 +77,8 @@ test('a function, what is left out', async () => {
       failureThreshold: 3, successThreshold: 1 } }, made.customContainerConfig);
     assert.equal(made.customContainerConfig.accelerationType, undefined);
     assert.deepEqual(made.instanceLifecycleConfig, { initializer: { handler: 'init', timeout: 3 } });
-    assert.equal(made.gpuConfig, undefined);
+    // Terraform makes a function anew when a read shows a keep time that its configuration does not have.
+    for (const key of ['idleTimeout', 'gpuConfig', 'logConfig', 'invocationRestriction']) assert.equal(made[key], undefined, key);
     await failsWith(call('PUT', '/functions/raw-least', { body: { customContainerConfig: {
       image: process.env.OKIBI_IMAGE, accelerationType: 'Fast' } } }), 'InvalidArgument', 400, /accelerationType: 'Fast'/);
   } finally {
