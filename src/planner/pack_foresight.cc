@@ -1,6 +1,7 @@
 #include "planner/pack_foresight.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/random.h"
@@ -10,8 +11,9 @@ namespace {
 
 constexpr std::size_t kOrders = 64, kArrivals = 40;
 constexpr std::uint64_t kOrderSeed = 99;
-constexpr double kNowWeight = 0.35;     // of what the next demand could not use
-constexpr double kWholeWeight = 0.07;   // of room for several whole cards
+constexpr double kNowWeight = 0.1;      // of what the next demand could not use
+constexpr double kSpareWeight = 0.05;   // of CPU and of memory left over, by cards' worth
+constexpr double kOffered = 12;         // to a node, of what it has room for
 constexpr std::size_t kMost = 200'000;  // states remembered, about 30 MB
 
 std::int64_t sum(const std::vector<std::int64_t>& values) {
@@ -72,10 +74,15 @@ PackForesight::PackForesight(std::span<const PackNode> nodes,
       admitted.push_back(demand.models.empty() ||
                          std::ranges::find(demand.models, model) != demand.models.end());
     }
-    cardShares_ += demand.share * static_cast<double>(demand.cards * demand.perCard);
+    cardsPerDemand_ += demand.share * static_cast<double>(demand.cards * demand.perCard);
+    cpuPerCard_ += demand.share * static_cast<double>(demand.cpu);
+    memoryPerCard_ += demand.share * static_cast<double>(demand.memory);
+  }
+  if (cardsPerDemand_ > 0) {
+    cpuPerCard_ /= cardsPerDemand_;
+    memoryPerCard_ /= cardsPerDemand_;
   }
   dealOrders();
-  measurePressure(nodes);
 }
 
 // Linear: there are few models. models_.size(): unknown.
@@ -104,34 +111,6 @@ void PackForesight::dealOrders() {
   }
 }
 
-// Who may go to several models is spread over them by their cards.
-void PackForesight::measurePressure(std::span<const PackNode> nodes) {
-  std::vector<double> cards(models_.size()), wanted(models_.size());
-  for (const PackNode& node : nodes) {
-    cards[modelIndex(node.model)] += static_cast<double>(node.freeCards());
-  }
-  const double all = std::accumulate(cards.begin(), cards.end(), 0.0);
-  for (std::size_t i = 0; i < typical_.size(); ++i) {
-    const TypicalDemand& demand = typical_[i];
-    double open = 0;
-    for (std::size_t m = 0; m < models_.size(); ++m) open += admitted_[i][m] ? cards[m] : 0;
-    if (demand.models.empty() || open <= 0 || open >= all) continue;
-    for (std::size_t m = 0; m < models_.size(); ++m) {
-      const double mass = demand.share * static_cast<double>(demand.cards * demand.perCard);
-      if (admitted_[i][m]) wanted[m] += mass * cards[m] / open;
-    }
-  }
-  for (std::size_t m = 0; m < models_.size(); ++m) {
-    const bool known = cards[m] > 0 && cardShares_ > 0;
-    pressures_.push_back(known ? wanted[m] / cardShares_ / (cards[m] / all) : 0);
-  }
-}
-
-double PackForesight::pressure(const std::string& model) const {
-  const std::size_t index = modelIndex(model);
-  return index < pressures_.size() ? pressures_[index] : 0;
-}
-
 double PackForesight::lostNow(const State& state) const {
   const auto free = static_cast<double>(sum(state.cards));
   double lost = 0;
@@ -150,14 +129,16 @@ double PackForesight::lostNow(const State& state) const {
   return lost;
 }
 
-double PackForesight::leftWhenFilled(const State& state) const {
-  std::int64_t left = 0;
+double PackForesight::lostWhenFilled(const State& state) const {
+  const double room = static_cast<double>(sum(state.cards)) / std::max(cardsPerDemand_, 1.0);
+  const auto offered = static_cast<std::size_t>(std::ceil(kOffered * room));
+  std::int64_t left = 0, spareCpu = 0, spareMemory = 0;
   std::vector<std::int64_t> cards;
   for (const auto& order : orders_) {
     std::int64_t cpu = state.cpu, memory = state.memory;
     cards = state.cards;
     std::int64_t free = sum(cards);
-    for (std::uint16_t i : order) {
+    for (std::uint16_t i : std::span(order).first(std::min(offered, order.size()))) {
       const TypicalDemand& demand = typical_[i];
       const std::int64_t wanted = demand.cards * demand.perCard;
       if (wanted > free || (demand.cards > 0 && !admitted_[i][state.model])) continue;
@@ -165,32 +146,28 @@ double PackForesight::leftWhenFilled(const State& state) const {
       if (free == 0) break;
     }
     left += free;
+    spareCpu += cpu;
+    spareMemory += memory;
   }
-  return static_cast<double>(left) / kOrders;
+  return (static_cast<double>(left) + spareWorth(spareCpu, spareMemory)) / kOrders;
 }
 
-double PackForesight::wholeCardWorth(const State& state) const {
-  const auto whole = std::ranges::count(state.cards, kWholeCard);
+double PackForesight::spareWorth(std::int64_t cpu, std::int64_t memory) const {
   double worth = 0;
-  for (std::size_t i = 0; i < typical_.size(); ++i) {
-    const TypicalDemand& demand = typical_[i];
-    if (demand.cards < 2 || demand.memory > state.memory || !admitted_[i][state.model]) continue;
-    std::int64_t groups = whole / demand.cards;
-    if (demand.cpu > 0) groups = std::min(groups, state.cpu / demand.cpu);
-    const auto cards = static_cast<double>(demand.cards * demand.perCard);
-    worth += demand.share * cards / cardShares_ * static_cast<double>(groups) * cards;
-  }
-  return worth;
+  if (cpuPerCard_ > 0) worth += static_cast<double>(cpu) / cpuPerCard_;
+  if (memoryPerCard_ > 0) worth += static_cast<double>(memory) / memoryPerCard_;
+  return kSpareWeight * worth;
 }
 
 double PackForesight::loss(const PackNode& node) {
   State state{node.cpu, node.memory, modelIndex(node.model), node.cards};
-  if (state.model == models_.size() || sum(state.cards) == 0) return 0;
+  if (state.model == models_.size()) return 0;
+  // What is spare on a node without free cards is no less spare.
+  if (sum(state.cards) == 0) return (1 - kNowWeight) * spareWorth(state.cpu, state.memory);
   std::ranges::sort(state.cards);
   const auto found = known_.find(state);
   if (found != known_.end()) return found->second;
-  const double value = kNowWeight * lostNow(state) + (1 - kNowWeight) * leftWhenFilled(state) -
-                       kWholeWeight * wholeCardWorth(state);
+  const double value = kNowWeight * lostNow(state) + (1 - kNowWeight) * lostWhenFilled(state);
   if (known_.size() >= kMost) known_.clear();
   known_.emplace(std::move(state), value);
   return value;

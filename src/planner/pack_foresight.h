@@ -1,9 +1,10 @@
 #pragma once
-// What a node's free cards will be worth: a judgement of its free resources by the demands that are
-// to be expected. It sees three things: what of the free card time the next demand could not use
-// (fragmentation, as FGD measures it); what is left over when the node is filled with demands as
-// they come, averaged over a few fixed orders of arrival (so that CPU or memory which would run out
-// before the cards counts early); and room for demands of several whole cards.
+// What of a node's free resources will be lost. For the most part: filled with demands as they
+// come, averaged over a few fixed orders of arrival, what is left over of its cards, CPU and
+// memory? So CPU or memory that would run out before the cards counts early, and so does CPU that a
+// node with few cards will not need while others lack it. A node is filled with no more than a few
+// times what it has room for: rare small demands that would close its gaps are not all its own.
+// For a small part: what the very next demand could not use (fragmentation, as FGD measures it).
 
 #include <cstdint>
 #include <span>
@@ -20,11 +21,10 @@ class PackForesight {
   // `nodes`: all, as they are when empty.
   PackForesight(std::span<const PackNode> nodes, std::span<const TypicalDemand> typical);
 
-  // Thousandths of a card that a node like this is expected to lose, less what its whole cards are
-  // worth to those who need several. Kept by node state; one thread.
+  // Thousandths of a card that a node like this is expected to lose; CPU and memory that will be
+  // left over count a little, by what a card's worth of demands takes of them. Kept by node state;
+  // one thread.
   double loss(const PackNode& node);
-  // How far the demands that need this model would fill its cards: 1 when they take all.
-  double pressure(const std::string& model) const;
 
  private:
   struct State {
@@ -38,17 +38,17 @@ class PackForesight {
   };
   std::size_t modelIndex(const std::string& model) const;
   void dealOrders();
-  void measurePressure(std::span<const PackNode> nodes);
   double lostNow(const State& state) const;
-  double leftWhenFilled(const State& state) const;
-  double wholeCardWorth(const State& state) const;
+  double lostWhenFilled(const State& state) const;
+  // In thousandths of a card.
+  double spareWorth(std::int64_t cpu, std::int64_t memory) const;
 
   std::vector<TypicalDemand> typical_;
   std::vector<std::string> models_;
   std::vector<std::vector<bool>> admitted_;         // by typical demand and model
   std::vector<std::vector<std::uint16_t>> orders_;  // of arrival, of typical demands
-  std::vector<double> pressures_;                   // by model
-  double cardShares_ = 0;                           // cards asked for by a typical demand, mean
+  double cardsPerDemand_ = 0;                       // thousandths, mean
+  double cpuPerCard_ = 0, memoryPerCard_ = 0;       // asked for with a thousandth of a card, mean
   std::unordered_map<State, double, StateHash> known_;
 };
 

@@ -8,13 +8,14 @@
 #include <fmt/ranges.h>
 
 #include "planner/pack_foresight.h"
+#include "planner/pack_reserve.h"
 
 namespace okibi::planner {
 namespace {
 
-// What of a card lost the remaining room, the card's fill and the pressure on the model may
-// outweigh.
-constexpr double kRoomWeight = 0.06, kFillWeight = 0.02, kPressureWeight = 0.7;
+bool isFraction(const PackDemand& demand) {
+  return demand.cards == 1 && demand.perCard < kWholeCard;
+}
 
 bool fits(const std::vector<std::int64_t>& cards, int wanted, std::int64_t perCard) {
   return std::ranges::count_if(cards, [&](std::int64_t free) { return free >= perCard; }) >= wanted;
@@ -48,6 +49,7 @@ Packer::Packer(std::vector<PackNode> nodes, std::vector<TypicalDemand> typical, 
   }
   if (policy == PackPolicy::Okibi) {
     foresight_ = std::make_unique<PackForesight>(nodes_, typical_);
+    reserve_ = std::make_unique<PackReserve>(nodes_, typical_);
   }
 }
 
@@ -97,45 +99,42 @@ double Packer::lossOf(const PackNode& node) {
   return foresight_ ? foresight_->loss(node) : fragmentationOf(node);
 }
 
-// `left`: free of the card that takes a fraction, after it; 0 for whole cards.
-double Packer::score(const PackNode& after, const PackDemand& demand, double before,
-                     std::int64_t left) {
-  const double room = 0.5 * static_cast<double>(after.cpu) / mostCpu_ +
-                      0.5 * static_cast<double>(after.freeCards()) / mostCards_;
-  if (policy_ == PackPolicy::BestFit) return std::floor(100 * (1 - room));
+double Packer::score(const PackNode& after, double before) {
+  if (policy_ == PackPolicy::BestFit) {
+    const double room = 0.5 * static_cast<double>(after.cpu) / mostCpu_ +
+                        0.5 * static_cast<double>(after.freeCards()) / mostCards_;
+    return std::floor(100 * (1 - room));
+  }
   const double growth = (lossOf(after) - before) / kWholeCard;
-  if (policy_ == PackPolicy::Fgd) return std::floor(100 / (1 + std::exp(growth)));
-  const double pressed =
-      foresight_->pressure(after.model) * static_cast<double>(demand.cardTotal()) / kWholeCard;
-  return -growth - kRoomWeight * room - kFillWeight * static_cast<double>(left) / kWholeCard -
-         kPressureWeight * pressed;
+  return policy_ == PackPolicy::Fgd ? std::floor(100 / (1 + std::exp(growth))) : -growth;
 }
 
 Packer::Spot Packer::judgeCard(const PackNode& node, const PackDemand& demand, int card,
                                double before) {
   PackNode after = node;
   take(after, demand, card);
-  const std::int64_t left = card >= 0 ? after.cards[static_cast<std::size_t>(card)] : 0;
-  return {score(after, demand, before, left), card};
+  Spot spot{score(after, before), card, {}};
+  if (reserve_) spot.lost = PackReserve::lost(reserve_->roomIn(node), reserve_->roomIn(after));
+  return spot;
 }
 
-Packer::Spot Packer::judge(const PackNode& node, const PackDemand& demand) {
+// REQUIRES: the node admits the demand.
+std::vector<Packer::Spot> Packer::judge(const PackNode& node, const PackDemand& demand) {
   const double before = lossOf(node);
-  if (demand.cards != 1 || demand.perCard == kWholeCard) {
-    return judgeCard(node, demand, -1, before);
-  }
-  Spot best{-1e300, -1};
-  std::int64_t least = 0;
+  if (!isFraction(demand)) return {judgeCard(node, demand, -1, before)};
+  std::vector<Spot> spots;
+  std::vector<std::int64_t> seen;  // equally full cards are one spot
   for (std::size_t i = 0; i < node.cards.size(); ++i) {
-    if (node.cards[i] < demand.perCard) continue;
-    const Spot spot = judgeCard(node, demand, static_cast<int>(i), before);
+    const std::int64_t free = node.cards[i];
+    if (free < demand.perCard || std::ranges::find(seen, free) != seen.end()) continue;
     // All cards of a node are equal to BestFit: it takes the fullest.
-    const bool fuller = best.card >= 0 && policy_ == PackPolicy::BestFit && node.cards[i] < least;
-    if (spot.score <= best.score && !fuller) continue;
-    best = spot;
-    least = node.cards[i];
+    const bool fuller = seen.empty() || free < std::ranges::min(seen);
+    seen.push_back(free);
+    if (policy_ == PackPolicy::BestFit && !fuller) continue;
+    if (policy_ == PackPolicy::BestFit) spots.clear();
+    spots.push_back(judgeCard(node, demand, static_cast<int>(i), before));
   }
-  return best;
+  return spots;
 }
 
 std::vector<Packer::Scored>& Packer::cacheFor(const PackDemand& demand) {
@@ -146,42 +145,52 @@ std::vector<Packer::Scored>& Packer::cacheFor(const PackDemand& demand) {
   return scores;
 }
 
-std::optional<std::size_t> Packer::pick(const PackDemand& demand, Spot& spot) {
-  std::optional<std::size_t> best;
-  if (policy_ == PackPolicy::Random) {
-    std::int64_t seen = 0;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].admits(demand) && random_.between(0, seen++) == 0) best = i;
-    }
-    if (!best || demand.cards != 1 || demand.perCard == kWholeCard) return best;
-    seen = 0;
-    for (std::size_t i = 0; i < nodes_[*best].cards.size(); ++i) {
-      if (nodes_[*best].cards[i] >= demand.perCard && random_.between(0, seen++) == 0) {
-        spot.card = static_cast<int>(i);
-      }
-    }
-    return best;
+std::optional<Packer::Choice> Packer::pickAny(const PackDemand& demand) {
+  std::optional<Choice> any;
+  std::int64_t seen = 0;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].admits(demand) && random_.between(0, seen++) == 0) any = Choice{i, {}};
   }
+  if (!any || !isFraction(demand)) return any;
+  seen = 0;
+  const std::vector<std::int64_t>& cards = nodes_[any->node].cards;
+  for (std::size_t i = 0; i < cards.size(); ++i) {
+    if (cards[i] < demand.perCard || random_.between(0, seen++) != 0) continue;
+    any->spot.card = static_cast<int>(i);
+  }
+  return any;
+}
+
+// The first of equals.
+std::optional<Packer::Choice> Packer::pick(const PackDemand& demand) {
+  if (policy_ == PackPolicy::Random) return pickAny(demand);
   std::vector<Scored>& scores = cacheFor(demand);
+  const Spot* best = nullptr;
+  std::size_t node = 0;
+  double most = 0;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     Scored& scored = scores[i];
     if (scored.version != versions_[i]) {
-      scored.spot = nodes_[i].admits(demand) ? judge(nodes_[i], demand) : Spot{-1e300, -2};
+      scored.spots = nodes_[i].admits(demand) ? judge(nodes_[i], demand) : std::vector<Spot>();
       scored.version = versions_[i];
     }
-    if (scored.spot.card == -2 || (best && scored.spot.score <= spot.score)) continue;
-    best = i;
-    spot = scored.spot;
+    for (const Spot& spot : scored.spots) {
+      const double score = reserve_ ? spot.score - reserve_->price(spot.lost) : spot.score;
+      if (best && score <= most) continue;
+      best = &spot;
+      most = score;
+      node = i;
+    }
   }
-  return best;
+  return best ? std::optional(Choice{node, *best}) : std::nullopt;
 }
 
 bool Packer::place(const PackDemand& demand) {
-  Spot spot;
-  const auto node = pick(demand, spot);
-  if (!node) return false;
-  take(nodes_[*node], demand, spot.card);
-  ++versions_[*node];
+  const auto choice = pick(demand);
+  if (!choice) return false;
+  take(nodes_[choice->node], demand, choice->spot.card);
+  if (reserve_) reserve_->take(demand.cardTotal(), choice->spot.lost);
+  ++versions_[choice->node];
   return true;
 }
 

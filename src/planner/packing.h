@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -52,10 +53,12 @@ enum class PackPolicy {
   Random,
   BestFit,  // least CPU and cards left
   Fgd,      // least growth of fragmentation, in whole points of a hundred, first node of equals
-  Okibi,    // least growth of what the node will lose (PackForesight), models that others need last
+  Okibi,    // least growth of what the node will lose (PackForesight) and of what demands that
+            // cannot go anywhere lose (PackReserve)
 };
 
 class PackForesight;
+class PackReserve;
 
 class Packer {
  public:
@@ -73,18 +76,25 @@ class Packer {
   struct Spot {
     double score = 0;
     int card = -1;  // of a fraction
+    // PackPolicy::Okibi: room that is lost, by kind of demand (PackReserve); its price changes
+    std::vector<std::pair<std::uint16_t, double>> lost;
+  };
+  struct Choice {
+    std::size_t node = 0;
+    Spot spot;
   };
   struct Scored {
     std::uint32_t version = 0;  // of the node it was computed for; 0: not yet
-    Spot spot;
+    std::vector<Spot> spots;    // where on the node the demand fits
   };
   double fragmentationOf(const PackNode& node) const;
   double lossOf(const PackNode& node);
-  Spot judge(const PackNode& node, const PackDemand& demand);
+  std::vector<Spot> judge(const PackNode& node, const PackDemand& demand);
   Spot judgeCard(const PackNode& node, const PackDemand& demand, int card, double before);
-  double score(const PackNode& after, const PackDemand& demand, double before, std::int64_t left);
+  double score(const PackNode& after, double before);
   static void take(PackNode& node, const PackDemand& demand, int card);
-  std::optional<std::size_t> pick(const PackDemand& demand, Spot& spot);
+  std::optional<Choice> pick(const PackDemand& demand);
+  std::optional<Choice> pickAny(const PackDemand& demand);
   std::vector<Scored>& cacheFor(const PackDemand& demand);
 
   std::vector<PackNode> nodes_;
@@ -92,7 +102,9 @@ class Packer {
   const std::vector<TypicalDemand> typical_;
   const PackPolicy policy_;
   Random random_;
-  std::unique_ptr<PackForesight> foresight_;  // PackPolicy::Okibi
+  // PackPolicy::Okibi
+  std::unique_ptr<PackForesight> foresight_;
+  std::unique_ptr<PackReserve> reserve_;
   double mostCpu_ = 1, mostCards_ = 1;
   std::unordered_map<std::string, std::vector<Scored>> cache_;  // by shape
 };

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "planner/pack_reserve.h"
+
 namespace okibi::sim {
 namespace {
 
@@ -97,6 +99,63 @@ TEST(Packing, MemoryThatWouldRunOutBeforeTheCardsCounts) {
                 PackPolicy::Okibi, 1);
   EXPECT_TRUE(packer.place({1000, 80, 1, 1000, {}}));
   EXPECT_EQ(packer.nodes()[1].memory, 50);
+}
+
+TEST(Packing, MuchCpuGoesWhereCpuWouldBeLeftOver) {
+  const std::vector<planner::TypicalDemand> typical{{20000, 1, 1000, 0.5, {}},
+                                                    {4000, 1, 1000, 0.5, {}}};
+  const std::vector<PackNode> nodes{{24000, 100, {1000, 1000}, "A"}, {90000, 100, {1000}, "A"}};
+  Packer much(nodes, typical, PackPolicy::Okibi, 1);
+  EXPECT_TRUE(much.place({20000, 10, 1, 1000, {}}));
+  EXPECT_EQ(much.nodes()[1].freeCards(), 0);
+  Packer little(nodes, typical, PackPolicy::Okibi, 1);
+  EXPECT_TRUE(little.place({4000, 10, 1, 1000, {}}));
+  EXPECT_EQ(little.nodes()[0].freeCards(), 1000);
+}
+
+TEST(Packing, AGapThatFewWillCloseIsNotLeftOpen) {
+  // 350 of a card are left where a demand of 650 goes alone, and one in fifty could use them.
+  const std::vector<planner::TypicalDemand> typical{
+      {1000, 1, 1000, 0.49, {}}, {1000, 1, 650, 0.49, {}}, {1000, 1, 350, 0.02, {}}};
+  Packer packer({{64000, 100, {1000, 1000}, "A"}}, typical, PackPolicy::Okibi, 1);
+  EXPECT_TRUE(packer.place({1000, 10, 1, 650, {}}));
+  EXPECT_TRUE(packer.place({1000, 10, 1, 350, {}}));
+  EXPECT_EQ(std::ranges::count(packer.nodes()[0].cards, 1000), 1);
+}
+
+TEST(Reserve, RoomIsDearWhenItIsScarce) {
+  const std::vector<planner::TypicalDemand> typical{{1000, 1, 1000, 0.5, {}},
+                                                    {4000, 2, 1000, 0.25, {}}};
+  const PackNode pair{64000, 100, {1000, 1000}, "A"}, single{64000, 100, {1000}, "A"};
+  const std::vector<PackNode> plenty(10, pair);
+  planner::PackReserve reserve(plenty, typical);
+  // Half of the cards asked for are asked for in pairs.
+  const auto room = reserve.roomIn(pair);
+  ASSERT_EQ(room.size(), 1u);
+  EXPECT_EQ(room[0].second, 2);
+  EXPECT_TRUE(reserve.roomIn(single).empty());
+  const auto lost = planner::PackReserve::lost(room, reserve.roomIn(single));
+  ASSERT_EQ(lost.size(), 1u);
+  EXPECT_EQ(lost[0].second, 2);
+  const double cheap = reserve.price(lost);
+  EXPECT_GT(cheap, 0);
+  // Pairs are broken up by single cards: what is left of them gets dearer, up to a limit.
+  for (int i = 0; i < 5; ++i) reserve.take(1000, lost);
+  const double dear = reserve.price(lost);
+  EXPECT_GT(dear, 2 * cheap);
+  for (int i = 0; i < 4; ++i) reserve.take(1000, lost);
+  EXPECT_EQ(reserve.price(lost), 2 * 0.3);
+}
+
+TEST(Reserve, CpuMemoryAndModelLimitTheRoom) {
+  const std::vector<planner::TypicalDemand> typical{{8000, 1, 1000, 0.5, {"B"}, 40},
+                                                    {8000, 1, 500, 0.5, {"A"}, 10}};
+  const PackNode node{16000, 100, {1000, 1000, 1000, 600}, "B"};
+  const planner::PackReserve reserve(std::vector{node}, typical);
+  ASSERT_EQ(reserve.roomIn(node).size(), 1u);
+  EXPECT_EQ(reserve.roomIn(node)[0].second, 2);  // CPU for two, memory for two
+  EXPECT_EQ(reserve.roomIn({8000, 100, {1000, 1000}, "B"})[0].second, 1);
+  EXPECT_EQ(reserve.roomIn({80000, 30, {1000, 1000}, "A"})[0].second, 1.5);
 }
 
 TEST(Packing, TypicalDemandsAreTheMostFrequent) {
