@@ -68,6 +68,7 @@ void Conductor::Acts::operator()(planner::StartInstance command) const {
   instance->slice = command.slice;
   instance->startReason = std::move(command.reason);
   instance->whyCard = std::move(command.whyCard);
+  instance->ahead = command.ahead;
   instance->times.ordered = c.loop_.now();
   instance->created = wallNow();
   c.instances_.emplace(instance->id, instance);

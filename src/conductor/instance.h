@@ -49,6 +49,7 @@ struct Instance {
   std::optional<planner::Slice> slice;
   std::string startReason;  // and why on that card
   std::string whyCard;
+  bool ahead = false;  // started for an expected request: what comes before one is not billed
   StartTimes times;
   bool served = false;   // a request has been given to it
   int startsAtOnce = 1;  // the most instances of its function that were starting while it was

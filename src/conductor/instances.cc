@@ -131,8 +131,10 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
   if (!connection) co_return fail(std::move(connection.error()));
   instance->times.listening = loop_.now();
   if (instance->revision->spec.initializer.enabled()) {
-    instance->initializing =
-        accounting_.begin(instance->name, ledger::UseKind::Hook, momentNow(loop_));
+    if (!instance->ahead) {
+      instance->initializing =
+          accounting_.begin(instance->name, ledger::UseKind::Hook, momentNow(loop_));
+    }
     Result<void> initialized = co_await initialize(instance, **connection);
     if (!initialized) co_return initialized;
   }

@@ -34,6 +34,7 @@ class ArrivalHistory {
   // was not busy.
   void count(Instant now, std::optional<std::size_t> level);
   Outlook outlook(Instant now, std::size_t rank) const;
+  std::optional<Instant> last() const { return any_ ? std::optional(last_) : std::nullopt; }
 
  private:
   struct Level {

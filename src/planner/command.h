@@ -107,6 +107,7 @@ struct Wake {
   InstanceId instance;
   Slice slice;
   std::string whyCard;
+  bool ahead = false;  // for a request that is expected; none waits
 };
 
 // Send TimerFired at this time. Each WakeAt replaces the one before: there is one timer.

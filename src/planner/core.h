@@ -193,9 +193,11 @@ class Planner::Core {
   void noteStart(Function& function);
   void noteReady(const Instance& instance, Duration took);
   void fadePrices();
+  static double gibOf(const Function& function);
   double startCost(const Function& function) const;
   static std::size_t rankOf(const Instance& instance);
-  void closeStep(const Function& function, const IdleWatch& watch, Duration reached, bool wanted);
+  enum class Ending { Unwanted, Wanted, MetAhead };
+  void closeStep(const Function& function, const IdleWatch& watch, Duration reached, Ending ending);
   double clearlyWorth(const Function& function) const;
   void enterSteps(const Function& function, IdleWatch& watch, std::size_t rank);
   void reviewIdle(Instance& instance);
@@ -205,6 +207,23 @@ class Planner::Core {
   void cancelGhosts(Function& function);
   void onGhostTimer(Function& function);
   static void dropGhost(Habits& habits, std::size_t index);
+
+  // prewarming.cc: instances for requests that are expected.
+  static void setAhead(Instance& instance, bool ahead);
+  void expectNext(Function& function);
+  double aheadWorth(const Function& function, double worth) const;
+  HoldingPrice& aheadPrice(const Function& function);
+  const HoldingPrice& aheadPrice(const Function& function) const;
+  bool paysAhead(const Function& function) const;
+  bool firstIsHeld(const Function& function) const;
+  double worthBeforeCall(const Function& function) const;
+  void noteExpected(Function& function);
+  void closeExpected(Function& function, Rhythm::Outcome outcome);
+  void meetAhead(Function& function);
+  void chooseAhead(Instance& instance);
+  bool mayPrewarm(const Function& function, const CardBook* card, bool starts) const;
+  void prewarm(Function& function);
+  void armStartAhead(Function& function, Instant at);
   void cancelStartAhead(Function& function);
   void onStartAhead(Function& function);
 
@@ -235,6 +254,7 @@ class Planner::Core {
   // invariants.cc
   void checkHoldings() const;
   void checkFunctions(std::size_t inFlight) const;
+  static void checkAhead(const Function& function);
   void checkWaiting(const Function& function) const;
 
   // core.cc
@@ -288,6 +308,7 @@ class Planner::Core {
   HoldingPrice parkingCard_, parkingHost_;  // of functions that park
   HoldingPrice card_, cpu_;                 // of those that do not
   std::int64_t learned_ = 0;                // idle times
+  Instant fadedAt_;                         // when the last of them ended
   int allStarts_ = 0;                       // in meanStart_
   double meanStart_ = 0;                    // seconds, over all functions
   bool draining_ = false;

@@ -105,6 +105,10 @@ std::string describe(Shortage shortage, const Function& function) {
   return {};
 }
 
+std::string aheadReason(Ahead how) {
+  return fmt::format("{} ahead of an expected request", how == Ahead::Woken ? "woken" : "started");
+}
+
 std::string startReason(const Function& function) {
   const InstancePool& pool = *function.pool;
   std::string reason = "no instance";

@@ -14,6 +14,9 @@ std::string describe(Shortage shortage, const Function& function);
 
 // Why the function needs another instance now, and what it waited for.
 std::string startReason(const Function& function);
+// Of a start or wake for a request that is expected, and of the request that finds it there.
+enum class Ahead { Started, Woken };
+std::string aheadReason(Ahead how);
 
 // Why a slice goes to that card: it fits there best, or room is being made there by `leaving`
 // instances (0: it is being given back already).

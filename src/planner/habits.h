@@ -8,6 +8,7 @@
 #include "planner/arrival_history.h"
 #include "planner/idle_histogram.h"
 #include "planner/idle_watch.h"
+#include "planner/rhythm.h"
 
 namespace okibi::planner {
 
@@ -22,12 +23,23 @@ struct Habits {
   std::array<IdleWatch, kGhosts> ghosts;
   std::size_t ghostCount = 0;
   std::optional<Instant> ghostTimer;  // armed
+  Rhythm rhythm;
+  // The window in which a request is expected next, for which an instance is called at `call`.
+  struct Expected {
+    Instant call, ready, until;
+    double chance = 0, worth = 0;  // Rhythm::Window
+    bool begun = false;            // it was time to call
+    bool held = false;             // worth its price, and nobody was there
+  };
+  std::optional<Expected> expected;
+  bool metAhead = false;  // the newest request came while an instance was held for it
 
   // Histogram
   std::optional<IdleHistogram> histogram;
-  std::optional<Instant> idleSince;   // nothing in flight or queued
-  std::optional<Instant> keepUntil;   // of the window in which a request is expected
-  std::optional<Instant> startAhead;  // armed timer
+  std::optional<Instant> idleSince;  // nothing in flight or queued
+  std::optional<Instant> keepUntil;  // of the window in which a request is expected
+
+  std::optional<Instant> startAhead;  // armed timer, of either
 };
 
 }  // namespace okibi::planner

@@ -6,7 +6,8 @@
 namespace okibi::planner {
 namespace {
 
-constexpr double kRemember = 3000;            // idle times that the sums look back
+constexpr double kRemember = 3000;            // idle times that the sums look back, at least
+constexpr double kRememberSeconds = 86'400;   // and so long
 constexpr int kSolveEvery = 20;               // idle times
 constexpr double kThrift = 0.985;             // of the budget is planned, so that it is kept
 constexpr double kCorrection = 4;             // how hard an overdrawn budget is saved again
@@ -30,8 +31,8 @@ void HoldingPrice::compare(double lost, double lostByRule) {
 }
 
 // Instead of making all sums smaller, what comes is made larger.
-void HoldingPrice::fade() {
-  weight_ *= 1 + 1 / kRemember;
+void HoldingPrice::fade(double seconds) {
+  weight_ *= 1 + std::min(1 / kRemember, seconds / kRememberSeconds);
   if (weight_ > 1e6) rescale();
   if (++untilSolved_ < kSolveEvery) return;
   untilSolved_ = 0;

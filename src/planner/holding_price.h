@@ -18,8 +18,8 @@ class HoldingPrice {
   void compare(double lost, double lostByRule);
   // Whether this price has lost less than the rule: until it has proved so, the rule is better.
   bool leads() const { return behind_ <= 0; }
-  // An idle time is over: what was counted before weighs a little less.
-  void fade();
+  // An idle time is over, `seconds` after the last: what was counted before weighs a little less.
+  void fade(double seconds);
   // Starts per GiB and second; below it nothing is held.
   double price() const { return price_; }
 

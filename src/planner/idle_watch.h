@@ -12,7 +12,8 @@ struct IdleWatch {
   std::size_t step = 0;  // it stands in this one
   bool seen = false;     // `signs` are those of this step
   ReturnModel::Signs signs;
-  double worst = 1;  // returns per second: the least that holding it has promised so far
+  double worst = 1;        // returns per second: the least that holding it has promised so far
+  double worstOnCard = 1;  // the same, on its card rather than called back in time
   // How long the model holds it, from `since` on; max: until it is not worth its price.
   Duration onCard = Duration::max(), kept = Duration::max();
 

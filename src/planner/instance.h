@@ -68,7 +68,7 @@ struct Instance {
   Instant idleSince;             // valid while isIdle() and while it is parked
   KeepAliveRule rule;            // for this time of being idle
   IdleWatch watch;               // of this time of being idle, when learned
-  bool ahead = false;            // started for a request that was expected
+  bool ahead = false;            // started or woken for a request that is expected (setAhead)
   bool busy = false;             // counted as such in its pool
   double worth = 0;              // of keeping it, per GB and second: the least is given up first
   std::optional<Instant> timer;  // armed idle timer; may be earlier than needed
@@ -77,6 +77,7 @@ struct Instance {
 
   Link<Instance> poolLink, parkedLink, accountParked;
   Link<Instance> accountIdle, accountServing, shelfIdle, shelfServing;
+  Link<Instance> accountAhead, shelfAhead;
 
   bool serving() const { return state == InstanceState::Ready || state == InstanceState::Frozen; }
   bool starting() const {

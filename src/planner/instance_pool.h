@@ -33,7 +33,8 @@ class InstancePool {
   // (Core::decideWhoWaits); kept until the function is settled again.
   std::size_t patient = 0;
   std::optional<Instant> ripeTimer;
-  int unhealthy = 0;  // serving instances that get no requests
+  int unhealthy = 0;          // serving instances that get no requests
+  Instance* ahead = nullptr;  // the one that is there, or comes, for a request that is expected
 
   int placing() const { return placing_; }
   int recalled() const { return recalled_; }

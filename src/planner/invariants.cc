@@ -81,6 +81,19 @@ void checkQueue(const Function& function, Instant now) {
 
 }  // namespace
 
+// An instance for an expected request: the function's only one, unused, and known to who may take
+// its place.
+void Planner::Core::checkAhead(const Function& function) {
+  const Instance* ahead = function.pool->ahead;
+  if (!ahead) return;
+  OKIBI_CHECK(ahead->ahead && ahead->function == &function && ahead->unused() && !ahead->kept,
+              "instance {}", ahead->id.value());
+  OKIBI_CHECK(ahead->accountAhead.linked && ahead->shelfAhead.linked == (function.shelf != nullptr),
+              "instance {}", ahead->id.value());
+  OKIBI_CHECK(ahead->starting() || ahead->serving() || ahead->state == InstanceState::Waking,
+              "instance {} is {}", ahead->id.value(), toString(ahead->state));
+}
+
 void Planner::Core::checkInvariants() const {
   OKIBI_CHECK(unsettled_.empty() && dirtyAccounts_.empty() && dirtyShelves_.empty() &&
               maybeAsleep_.empty());
@@ -156,6 +169,7 @@ void Planner::Core::checkFunctions(std::size_t inFlight) const {
     queued += pool.queue.size();
     live += pool.instances.size();
     checkQueue(function, now_);
+    checkAhead(function);
     checkWaiting(function);
   }
   OKIBI_CHECK(queued + inFlight == requests_.size(), "{} queued, {} in flight, {} known", queued,

@@ -31,6 +31,7 @@ std::unique_ptr<Law> capacityLaws(LawBooks& books);  // 1, 5
 std::unique_ptr<Law> requestLaws(LawBooks& books);   // 2, 8
 std::unique_ptr<Law> instanceLaws(LawBooks& books);  // 3; of sessions also 2, 9
 std::unique_ptr<Law> scaleOutLaws(LawBooks& books);  // 4
+std::unique_ptr<Law> aheadLaws(LawBooks& books);     // 4, of what is only expected
 std::unique_ptr<Law> limitLaws(LawBooks& books);     // 7
 std::unique_ptr<Law> fairnessLaws(LawBooks& books);  // 10
 

@@ -6,6 +6,7 @@ LawChecker::LawChecker(PlannerConfig config) : books_(std::make_unique<LawBooks>
   laws_.push_back(requestLaws(*books_));
   laws_.push_back(instanceLaws(*books_));
   laws_.push_back(scaleOutLaws(*books_));
+  laws_.push_back(aheadLaws(*books_));
   laws_.push_back(capacityLaws(*books_));
   laws_.push_back(limitLaws(*books_));
   laws_.push_back(fairnessLaws(*books_));

@@ -35,6 +35,24 @@ class LawCheckerTest : public ::testing::Test {
     command.instance = InstanceId(id);
     return command;
   }
+  static StartInstance startAhead(std::uint64_t id) {
+    StartInstance command = start(id);
+    command.ahead = true;
+    return command;
+  }
+  // Function 2, on the same cards, waits for one.
+  void otherWaits(std::vector<Command> commands = {}) {
+    FunctionPlan plan;
+    plan.key = FunctionKey(2);
+    plan.account = "b";
+    plan.gpu = GpuConfig{"T", Bytes::gib(10)};
+    feed(FunctionAdded{plan, std::nullopt});
+    FunctionView view;
+    view.key = FunctionKey(2);
+    view.inLine = view.forCards = true;
+    checker_.observe(now_, InvocationArrived{InvocationId(9), FunctionKey(2), now_ + 10s}, commands,
+                     {}, {view});
+  }
   // Instance 1 serves invocation 1.
   void serveOne() {
     arrive(1, {start(1)});
@@ -53,7 +71,8 @@ class LawCheckerTest : public ::testing::Test {
     EXPECT_EQ(checker_.violations().front(), text);
   }
 
-  PlannerConfig config_{.cardQuota = 2, .queuePerFunction = 3, .hostMemory = Bytes::gib(10)};
+  PlannerConfig config_{
+      .cardQuota = 2, .waitMarginPercent = 0, .queuePerFunction = 3, .hostMemory = Bytes::gib(10)};
   LawChecker checker_{config_};
   Instant now_{};
 };
@@ -72,6 +91,24 @@ TEST_F(LawCheckerTest, SoundTracePasses) {
        {Freeze{InstanceId(1)}, Thaw{InstanceId(1)}, stop(1)});
   feed(InstanceGone{InstanceId(1), {}});
   checker_.expectRest();
+  EXPECT_TRUE(checker_.violations().empty());
+}
+
+TEST_F(LawCheckerTest, Law4CameForAnExpectedRequestWhileOthersWaited) {
+  otherWaits({startAhead(1)});
+  expectBroken("law 4: instance 1 came for an expected request while function 2 waited");
+}
+
+TEST_F(LawCheckerTest, Law4HeldForAnExpectedRequestWhileOthersWait) {
+  feed(TimerFired{}, {startAhead(1)});
+  otherWaits();
+  expectBroken("law 4: instance 1 is held for an expected request while function 2 waits");
+}
+
+TEST_F(LawCheckerTest, WhatWasStartedAheadStaysWithWhoeverUsesIt) {
+  feed(TimerFired{}, {startAhead(1)});
+  arrive(1);
+  otherWaits();
   EXPECT_TRUE(checker_.violations().empty());
 }
 

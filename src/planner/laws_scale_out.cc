@@ -1,6 +1,6 @@
 // Law 4: requests go to a ready instance before a new one is started, and to a parked one before
 // that; nothing is started or woken for nobody; none that has room is wasted while one waits; and
-// nobody waits in line for longer than two starts are known to take.
+// nobody waits in line for longer than a start is known to take and may be waited for.
 
 #include <iterator>
 
@@ -54,7 +54,7 @@ class ScaleOutLaws : public Law {
   void checkWake(const Wake& command) {
     const LawBooks::Instance* instance = books_.instance(command.instance);
     if (!instance || instance->phase != LawBooks::Phase::Parked) return;
-    if (!isCovered(books_.functionOf(*instance))) return;
+    if (command.ahead || !isCovered(books_.functionOf(*instance))) return;
     books_.broken(4, "instance {} woken for nobody", command.instance.value());
   }
 
@@ -86,7 +86,7 @@ class ScaleOutLaws : public Law {
 
   Duration longestWait(const LawBooks::Function& function) const {
     if (books_.config.scaleOut == ScaleOut::PerRequest) return Duration::zero();
-    return 2 * function.longestStart / 100 * (100 + books_.config.waitMarginPercent);
+    return function.longestStart / 100 * (200 + books_.config.waitMarginPercent);
   }
 
   LawBooks& books_;

@@ -1,6 +1,8 @@
 // What the planner learns from arrivals, and how long it keeps instances by it.
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "planner/core.h"
 
@@ -23,13 +25,13 @@ HoldRule ruleOf(const KeepAliveRule& rule, bool parks) {
   return {std::min(*rule.parkAfter, rule.idleTimeout), rule.idleTimeout};
 }
 
+}  // namespace
+
 // GiB of it: what is priced. An instance without a card counts as one.
-double gibOf(const Function& function) {
+double Planner::Core::gibOf(const Function& function) {
   const double gib = static_cast<double>(function.slice.wholeMib()) / 1024;
   return gib > 0 ? gib : 1;
 }
-
-}  // namespace
 
 bool Planner::Core::parks(const Function& function) const {
   return function.shelf && config_.hostMemory > Bytes() && function.keepAlive.parkAfter;
@@ -57,6 +59,7 @@ void Planner::Core::countArrival(Function& function) {
     const auto perInstance = static_cast<std::size_t>(function.concurrency);
     level = static_cast<std::size_t>(pool.busy) + pool.queue.size() / perInstance + 1;
   }
+  noteExpected(function);
   function.habits->arrivals.count(now_, level);
   model_.countArrival(now_);
 }
@@ -67,6 +70,8 @@ void Planner::Core::chooseRule(Instance& instance) {
   instance.rule = function.keepAlive;
   if (!function.habits) return;
   if (config_.keepAlive == KeepAlivePolicy::Histogram) return chooseByHistogram(instance);
+  if (instance.ahead) return chooseAhead(instance);
+  expectNext(function);
   instance.watch = IdleWatch();
   instance.watch.since = instance.idleSince;
   instance.worth = startCost(function) / gibOf(function);
@@ -134,8 +139,9 @@ double Planner::Core::startCost(const Function& function) const {
 
 // The step it stands in is over, or was `reached` so far when it was wanted.
 void Planner::Core::closeStep(const Function& function, const IdleWatch& watch, Duration reached,
-                              bool wanted) {
+                              Ending ending) {
   if (watch.over()) return;
+  const bool wanted = ending != Ending::Unwanted, met = ending == Ending::MetAhead;
   if (watch.seen) model_.learn(watch.signs, wanted);
   const Duration from = idleEdge(watch.step);
   const HoldRule rule = ruleOf(function.keepAlive, parks(function));
@@ -145,20 +151,21 @@ void Planner::Core::closeStep(const Function& function, const IdleWatch& watch, 
     return gib * toSeconds(std::clamp(until, from, std::max(from, reached)) - from);
   };
   const double all = heldUntil(Duration::max()), worst = watch.worst / gib;
+  const double worstOnCard = watch.worstOnCard / gib;
   const double kept = heldUntil(watch.kept), ruleKept = heldUntil(rule.kept);
   if (!parks(function)) {
     HoldingPrice& price = function.shelf ? card_ : cpu_;
-    price.count(worst * cost, all, ruleKept, kept);
-    if (wanted) price.compare(cost * (watch.kept < reached), cost * (rule.kept < reached));
+    price.count(worstOnCard * cost, all, ruleKept, kept);
+    if (wanted) price.compare(cost * (!met && watch.kept < reached), cost * (rule.kept < reached));
     return;
   }
   const double onCard = heldUntil(std::min(watch.onCard, watch.kept));
   const double ruleCard = heldUntil(rule.onCard);
-  parkingCard_.count(worst, all, ruleCard, onCard);
+  parkingCard_.count(worstOnCard, all, ruleCard, onCard);
   parkingHost_.count(worst * cost, all - onCard, ruleKept - ruleCard, kept - onCard);
   if (!wanted) return;
-  parkingCard_.compare(watch.onCard < reached, rule.onCard < reached);
-  parkingHost_.compare(cost * (watch.kept < reached), cost * (rule.kept < reached));
+  parkingCard_.compare(!met && watch.onCard < reached, rule.onCard < reached);
+  parkingHost_.compare(cost * (!met && watch.kept < reached), cost * (rule.kept < reached));
 }
 
 // Returns per second far above any price: how far does not matter.
@@ -173,13 +180,15 @@ double Planner::Core::clearlyWorth(const Function& function) const {
 void Planner::Core::enterSteps(const Function& function, IdleWatch& watch, std::size_t rank) {
   const double enough = clearlyWorth(function);
   while (!watch.over() && watch.nextEdge() <= now_) {
-    closeStep(function, watch, idleEdge(watch.step + 1), false);
+    closeStep(function, watch, idleEdge(watch.step + 1), Ending::Unwanted);
     if (++watch.step >= kIdleSteps) return decide(function, watch);
     const Outlook outlook = function.habits->arrivals.outlook(now_, rank);
     const ReturnModel::Look look = model_.look(outlook, watch.step, enough);
     watch.signs = look.signs;
     watch.seen = true;
     watch.worst = std::min(watch.worst, look.worth);
+    watch.worstOnCard = std::min(watch.worstOnCard, look.worth);
+    if (rank == 0) watch.worstOnCard = std::min(watch.worstOnCard, worthBeforeCall(function));
     decide(function, watch);
   }
 }
@@ -187,18 +196,18 @@ void Planner::Core::enterSteps(const Function& function, IdleWatch& watch, std::
 // What the model holds it by, which may not be what is done: see followLeader.
 void Planner::Core::decide(const Function& function, IdleWatch& watch) const {
   const Duration idle = now_ - watch.since;
-  const double worth = watch.over() ? 0 : watch.worst / gibOf(function);
-  const double ofStart = worth * startCost(function);
+  const double gib = watch.over() ? std::numeric_limits<double>::infinity() : gibOf(function);
+  const double onCard = watch.worstOnCard / gib, cost = startCost(function);
   const auto endBelow = [idle](Duration& held, double worth, double price) {
     if (held == Duration::max() && worth < price) held = idle;
   };
   if (!parks(function)) {
-    return endBelow(watch.kept, ofStart, (function.shelf ? card_ : cpu_).price());
+    return endBelow(watch.kept, onCard * cost, (function.shelf ? card_ : cpu_).price());
   }
-  endBelow(watch.onCard, worth, parkingCard_.price());
+  endBelow(watch.onCard, onCard, parkingCard_.price());
   if (watch.onCard == Duration::max()) return;
   if (idle < std::min(kParkFloor, function.keepAlive.idleTimeout)) return;
-  endBelow(watch.kept, ofStart, parkingHost_.price());
+  endBelow(watch.kept, watch.worst / gib * cost, parkingHost_.price());
 }
 
 // As the model holds it, where the model has served more than the rule would have; else as the rule
@@ -214,7 +223,9 @@ void Planner::Core::followLeader(Instance& instance) {
     instance.rule.idleTimeout = times(price, instance.watch.kept, rule.kept);
     return;
   }
-  instance.rule.parkAfter = times(parkingCard_, instance.watch.onCard, rule.onCard);
+  if (!instance.ahead) {
+    instance.rule.parkAfter = times(parkingCard_, instance.watch.onCard, rule.onCard);
+  }
   instance.rule.idleTimeout = times(parkingHost_, instance.watch.kept, rule.kept);
 }
 
@@ -231,10 +242,13 @@ void Planner::Core::reviewIdle(Instance& instance) {
 
 // It is wanted again, idle or parked.
 void Planner::Core::noteWanted(Instance& instance) {
-  const Function& function = *instance.function;
+  Function& function = *instance.function;
   if (!learns(function)) return;
+  if (instance.ahead && instance.watch.over()) return noteStart(function);
   enterSteps(function, instance.watch, rankOf(instance));
-  closeStep(function, instance.watch, now_ - instance.watch.since, true);
+  const bool met = std::exchange(function.habits->metAhead, false);
+  closeStep(function, instance.watch, now_ - instance.watch.since,
+            met ? Ending::MetAhead : Ending::Wanted);
   fadePrices();
 }
 
@@ -248,20 +262,23 @@ void Planner::Core::noteGivenUp(Instance& instance) {
   armGhosts(function);
 }
 
-// A start is needed: the instance given up last would have served.
+// A start is needed, or was ahead: the instance given up last would have served.
 void Planner::Core::noteStart(Function& function) {
   if (!learns(function) || function.habits->ghostCount == 0) return;
   Habits& habits = *function.habits;
   IdleWatch& ghost = habits.ghosts[habits.ghostCount - 1];
   enterSteps(function, ghost, static_cast<std::size_t>(function.pool->busy));
-  closeStep(function, ghost, now_ - ghost.since, true);
+  const bool met = std::exchange(function.habits->metAhead, false);
+  closeStep(function, ghost, now_ - ghost.since, met ? Ending::MetAhead : Ending::Wanted);
   --habits.ghostCount;
   fadePrices();
 }
 
 void Planner::Core::fadePrices() {
   ++learned_;
-  for (HoldingPrice* price : {&parkingCard_, &parkingHost_, &card_, &cpu_}) price->fade();
+  const double passed = toSeconds(now_ - fadedAt_);
+  fadedAt_ = now_;
+  for (HoldingPrice* price : {&parkingCard_, &parkingHost_, &card_, &cpu_}) price->fade(passed);
 }
 
 void Planner::Core::dropGhost(Habits& habits, std::size_t index) {
@@ -298,6 +315,9 @@ void Planner::Core::onGhostTimer(Function& function) {
   if (function.pool) {
     before = static_cast<std::size_t>(std::max(function.pool->serving(), function.pool->busy) +
                                       function.pool->parkedOrParking());
+    // One that is there for an expected request stands in for the last of them.
+    const Instance* ahead = function.pool->ahead;
+    if (ahead && ahead->serving() && ahead->watch.over()) --before;
   }
   for (std::size_t i = habits.ghostCount; i-- > 0;) {
     enterSteps(function, habits.ghosts[i], before + (habits.ghostCount - 1 - i));
@@ -315,29 +335,6 @@ void Planner::Core::noteReady(const Instance& instance, Duration took) {
   habits.startSeconds += (seconds - habits.startSeconds) / habits.starts;
   allStarts_ = std::min(allStarts_ + 1, 4 * kStartsRemembered);
   meanStart_ += (seconds - meanStart_) / allStarts_;
-}
-
-void Planner::Core::cancelStartAhead(Function& function) {
-  if (!function.habits || !function.habits->startAhead) return;
-  timers_.remove({*function.habits->startAhead, TimerKind::StartAhead, function.key.value()});
-  function.habits->startAhead.reset();
-}
-
-// A request is expected: an instance is started for it where that takes nothing from anybody.
-void Planner::Core::onStartAhead(Function& function) {
-  function.habits->startAhead.reset();
-  if (function.retired || draining_ || runtimeDown_ || function.startFailures > 0) return;
-  if (function.demand == FunctionPlan::Demand::KeptOnly || function.group->room() <= 0) return;
-  if (function.pool && (function.pool->total() > 0 || !function.pool->queue.empty())) return;
-  const Account& account = *function.account;
-  if (!account.instances.hasFree() || !account.instances.canPromise()) return;
-  CardBook* card = nullptr;
-  if (function.shelf) {
-    card = bookableCard(*function.shelf, function.slice);
-    if (!card || !account.cards.hasFree() || !account.cards.canPromise()) return;
-  }
-  if (!function.pool) function.pool = std::make_unique<InstancePool>(function.concurrency);
-  create(function, card, Start::Ahead);
 }
 
 }  // namespace okibi::planner

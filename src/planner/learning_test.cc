@@ -1,5 +1,7 @@
 // What keep-alive is learned from, and the price it is bought at.
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -7,6 +9,7 @@
 #include "planner/holding_price.h"
 #include "planner/idle_steps.h"
 #include "planner/return_model.h"
+#include "planner/rhythm.h"
 
 namespace okibi::planner {
 namespace {
@@ -91,6 +94,82 @@ TEST(ReturnModel, AWorthIsAChancePerSecond) {
   }
 }
 
+// Pauses of `mean`, each up to `spread` of it shorter or longer; every window is judged.
+Rhythm rhythmOf(double mean, double spread, int pauses, std::uint64_t seed) {
+  Rhythm rhythm;
+  Random random(seed);
+  for (int i = 0; i < pauses; ++i) {
+    const double pause = mean * (1 + spread * (2 * random.fraction() - 1));
+    if (const auto window = rhythm.next(0, 0)) {
+      rhythm.judge(window->chance, pause < window->from    ? Rhythm::Outcome::Early
+                                   : pause < window->until ? Rhythm::Outcome::InTime
+                                                           : Rhythm::Outcome::Missed);
+    }
+    rhythm.learn(pause);
+  }
+  return rhythm;
+}
+
+TEST(Rhythm, ATimerIsAwaitedShortlyBefore) {
+  const auto window = rhythmOf(900, 0.01, 30, 1).next(5, 20);
+  ASSERT_TRUE(window);
+  EXPECT_GT(window->from, 800);
+  EXPECT_LT(window->from, 895);
+  EXPECT_GT(window->until, 905);
+  EXPECT_LT(window->until, 1000);
+  EXPECT_GT(window->chance, 0.8);
+  EXPECT_GT(window->worth, 1.0 / 150) << "far more than the 1 / 900 of holding it throughout";
+}
+
+TEST(Rhythm, NothingIsPromisedBeforeWindowsHaveProvedTrue) {
+  const auto first = rhythmOf(900, 0.01, 3, 1).next(0, 20);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->worth, 0);
+}
+
+TEST(Rhythm, WhatDoesNotRepeatPromisesNothing) {
+  int promising = 0;
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Rhythm rhythm;
+    Random random(seed);
+    for (int i = 0; i < 100; ++i) {
+      const double pause = 20 * std::pow(2, 8 * random.fraction());
+      const auto window = rhythm.next(0, 0);
+      if (window) {
+        promising += window->worth > 0 ? 1 : 0;
+        rhythm.judge(window->chance, pause < window->from    ? Rhythm::Outcome::Early
+                                     : pause < window->until ? Rhythm::Outcome::InTime
+                                                             : Rhythm::Outcome::Missed);
+      }
+      rhythm.learn(pause);
+    }
+  }
+  EXPECT_LT(promising, 50 * 100 / 20);
+}
+
+TEST(Rhythm, ATimerThatStopsIsGivenUpSoon) {
+  Rhythm rhythm = rhythmOf(600, 0.01, 50, 1);
+  ASSERT_GT(rhythm.next(0, 20)->worth, 0);
+  int missed = 0;
+  while (rhythm.next(0, 20)->worth > 0) {
+    rhythm.judge(rhythm.next(0, 20)->chance, Rhythm::Outcome::Missed);
+    ASSERT_LT(++missed, 10);
+  }
+  EXPECT_GE(missed, 2) << "one miss is forgiven";
+}
+
+TEST(Rhythm, HoldingUntilTheCallIsWorthLittleWhereNobodyComesEarly) {
+  EXPECT_LT(rhythmOf(900, 0.01, 100, 1).worthUntil(5, 850), 1e-5);
+  EXPECT_GT(rhythmOf(900, 0.9, 100, 1).worthUntil(5, 850), 1e-4);
+}
+
+TEST(Rhythm, NoWindowBeginsBeforeItCouldBeMet) {
+  const Rhythm rhythm = rhythmOf(60, 0.01, 30, 1);
+  EXPECT_TRUE(rhythm.next(5, 20));
+  EXPECT_FALSE(rhythm.next(5, 58)) << "the start takes longer than the pause";
+  EXPECT_FALSE(rhythm.next(70, 0)) << "no pause was ever that long";
+}
+
 // Idle seconds of random worth; those above the price are held.
 double shareHeld(HoldingPrice& price, double rule, int count, std::uint64_t seed) {
   Random random(seed);
@@ -99,7 +178,7 @@ double shareHeld(HoldingPrice& price, double rule, int count, std::uint64_t seed
     const double worth = 1e-6 * static_cast<double>(random.between(1, 1'000'000));
     const double kept = worth >= price.price() ? 1 : 0;
     price.count(worth, 1, rule, kept);
-    price.fade();
+    price.fade(100);
     held += kept;
   }
   return held / count;

@@ -46,6 +46,7 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   const bool bounded = function.minimum > 0 || function.group->most ||
                        function.demand == FunctionPlan::Demand::KeptOnly;
   if (bounded && (leaves || from == InstanceState::Parked)) unsettled_.push_back(function.key);
+  if (instance.ahead && (leaves || to == InstanceState::Parking)) setAhead(instance, false);
   updateServing(instance);
   updateParked(instance);
   updateLoad(instance);
@@ -166,6 +167,7 @@ void Planner::Core::updateLoad(Instance& instance) {
     if (function.shelf) markDirty(*function.shelf);
   } else if (!idle && instance.accountIdle.linked) {
     if (instance.busy) noteWanted(instance);
+    if (instance.ahead) setAhead(instance, false);
     ofAccount.erase(instance);
     if (function.shelf) function.shelf->idle.erase(instance);
   }

@@ -1,10 +1,10 @@
 // Whether a request that found no room waits in line or gets an instance of its own.
 //
 // It gets one at once while nothing is known of its function's times. Once they are known it waits,
-// if the line is expected to reach it before a start would be done: the work of the queue, shared
-// by the slots of all instances that serve or come, takes no longer than a start. Whoever has
-// waited twice as long all the same, or would miss its deadline, is ripe and gets an instance. So
-// an estimate that is wrong costs at most two more starts' time.
+// if the line is expected to reach it in half the time of a start (PlannerConfig's margin): the
+// work of the queue, shared by the slots of all instances that serve or come, takes no longer.
+// Whoever has waited longer all the same, by a start, or would miss its deadline, is ripe and gets
+// an instance. So an estimate that is wrong costs at most one and a half more starts' time.
 
 #include <algorithm>
 #include <utility>
@@ -127,7 +127,8 @@ void Planner::Core::setRipeness(Request& request) {
     const Experience& seen = *request.function->experience;
     request.serviceThen = *seen.service.after(kServicesKnown);
     request.startThen = *(request.function->pool->parked.empty() ? seen.start : seen.wake).after(1);
-    request.ripeAt = std::min(now_ + 2 * *most, std::max(now_, request.deadline - *most));
+    const Duration start = std::min(request.startThen, kLongestPatience);
+    request.ripeAt = std::min(now_ + *most + start, std::max(now_, request.deadline - start));
   }
 }
 

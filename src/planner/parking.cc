@@ -47,8 +47,11 @@ bool Planner::Core::park(Instance& instance) {
 
 // Its card is wanted by others.
 void Planner::Core::vacate(Instance& instance, const std::string& detail) {
-  if (instance.isIdle() && park(instance)) return;
-  release(instance, instance.isIdle() ? StopReason::MadeRoom : StopReason::Yielded, detail);
+  const bool unused = instance.ahead || instance.isIdle();
+  // One that was started for an expected request was not parked before, and is not now.
+  const bool fresh = instance.ahead && instance.watch.over();
+  if (instance.isIdle() && !fresh && park(instance)) return;
+  release(instance, unused ? StopReason::MadeRoom : StopReason::Yielded, detail);
 }
 
 void Planner::Core::releaseHostMemory(Instance& instance) {
@@ -59,8 +62,10 @@ void Planner::Core::releaseHostMemory(Instance& instance) {
 void Planner::Core::recall(Instance& instance, CardBook& card) {
   OKIBI_CHECK(instance.state == InstanceState::Parked && !instance.card, "instance {}",
               instance.id.value());
-  noteWanted(instance);
-  instance.reason = startReason(*instance.function);
+  if (!instance.ahead) {
+    noteWanted(instance);
+    instance.reason = startReason(*instance.function);
+  }
   instance.card = &card;
   move(instance, InstanceState::Recalled);
   tryStart(instance);

@@ -70,11 +70,19 @@ bool mayTake(const Function& function, const Function& from) {
          holds + function.slice.count() / function.account->weight <= accountShare(from);
 }
 
+// Of those that are there for expected requests. One that wakes does not yet: it would be lost.
+bool mayLeave(const Instance& ahead) {
+  return ahead.starting() || ahead.isIdle();
+}
+
 std::optional<Placement> evict(const Function& function, YieldRule readyBefore) {
   const Shelf& shelf = *function.shelf;
   Eviction eviction(function.slice);
+  for (Instance* i = shelf.ahead.front(); i; i = shelf.ahead.next(*i)) {
+    if (mayLeave(*i) && eviction.offer(*i)) return eviction.result();
+  }
   for (Instance* i = shelf.idle.front(); i; i = shelf.idle.next(*i)) {
-    if (i->kept) continue;
+    if (i->kept || i->ahead) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
   if (!readyBefore) return std::nullopt;
@@ -132,6 +140,10 @@ Instance* pickForQuota(const Function& function, QuotaKind kind, YieldRule ready
                        const std::vector<Instance*>& leaving) {
   const Account& account = *function.account;
   const bool any = kind == QuotaKind::AllInstances;
+  for (Instance* i = account.ahead.front(); i; i = account.ahead.next(*i)) {
+    if (!mayLeave(*i) || !(any || i->card)) continue;
+    if (std::ranges::find(leaving, i) == leaving.end()) return i;
+  }
   Instance* idle = earlier(firstOutside(account.idleGpu, function, leaving),
                            any ? firstOutside(account.idleCpu, function, leaving) : nullptr,
                            [](const Instance& i) { return i.idleSince; });

@@ -59,8 +59,9 @@ struct PlannerConfig {
   int startGrowth = 300;
   ScaleOut scaleOut = ScaleOut::ExpectedWait;
   // ExpectedWait: how much longer than a start the wait may be, in percent of the start; -100 or
-  // more. An instance costs card memory; a wait that is only a little longer may be worth it.
-  int waitMarginPercent = 0;
+  // more. Half a start: a start serves those who come after as well, and the line may be slower
+  // than expected, so that a wait as long as a start saves one too dearly (docs/benchmarks.md).
+  int waitMarginPercent = -50;
   // Whether a request is refused when it comes, where its line is expected to take at least
   // `refusalCaution` times as long as its deadline allows.
   bool refuseEarly = true;

@@ -42,7 +42,8 @@ struct Account {
   LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
   LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;
   LinkedList<Instance, &Instance::accountParked> parked;  // longest parked first
-  std::set<InstanceId> placing;                           // also recalled ones
+  LinkedList<Instance, &Instance::accountAhead> ahead;
+  std::set<InstanceId> placing;  // also recalled ones
   int weight = 1;
   bool dirty = false;  // something was given back: its lines are to be served in this step
 };

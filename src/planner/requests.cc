@@ -13,6 +13,7 @@ void Planner::Core::enqueue(Request& request) {
   InstancePool& pool = *request.function->pool;
   request.servingThen = pool.serving();
   request.startingThen = pool.starting() + pool.placing();
+  meetAhead(*request.function);
   setRipeness(request);
   pool.queue.push(request);
   deadlines_.add({request.deadline, TimerKind::Deadline, request.id.value()});
@@ -35,6 +36,8 @@ void Planner::Core::dispatch(Request& request, Instance& instance, Warmth warmth
     const bool waitedForIt = warmth == Warmth::Cold || warmth == Warmth::Woken;
     request.reason = waitedForIt ? instance.reason : queuedReason(request);
     unqueue(request);
+  } else if (instance.ahead) {
+    request.reason = instance.reason;
   }
   request.instance = &instance;
   instance.inFlight.pushBack(request);

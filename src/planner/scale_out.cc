@@ -282,10 +282,15 @@ void Planner::Core::create(Function& function, CardBook* card, Start why, std::s
   instance.id = id;
   instance.function = &function;
   instance.since = now_;
-  instance.ahead = why == Start::Ahead;
   instance.whyCard = std::move(whyCard);
-  instance.reason = instance.ahead ? "a request is expected" : startReason(function);
-  if (!instance.ahead) noteStart(function);
+  const bool ahead = why == Start::Ahead;
+  instance.reason = ahead ? aheadReason(Ahead::Started) : startReason(function);
+  if (ahead) {
+    instance.watch.step = kIdleSteps;  // its idle time is another's, given up before
+    setAhead(instance, true);
+  } else {
+    noteStart(function);
+  }
   function.pool->count(InstanceState::Placing, +1);
   function.pool->instances.pushBack(instance);
   countInGroup(function, +1);
@@ -329,7 +334,7 @@ bool Planner::Core::tryStart(Instance& instance) {
   }
   if (recalled) {
     move(instance, InstanceState::Waking);
-    emit(Wake{instance.id, *slice, instance.whyCard});
+    emit(Wake{instance.id, *slice, instance.whyCard, instance.ahead});
     return true;
   }
   account.starts.take(now_);

@@ -52,6 +52,7 @@ struct Shelf {
   std::map<std::uint64_t, Bytes> holdings;          // by account: held or promised, and not leaving
   LinkedList<Instance, &Instance::shelfIdle> idle;  // longest idle first
   LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first
+  LinkedList<Instance, &Instance::shelfAhead> ahead;  // for expected requests: the first to leave
   std::set<InstanceId> placing;
   bool dirty = false;  // memory was given back: the line is to be served in this step
 

@@ -13,7 +13,7 @@ namespace okibi::planner {
 enum class TimerKind {
   Deadline,    // of a queued request; id: InvocationId
   Yield,       // a function has waited long for capacity; id: FunctionKey
-  Ripe,        // a queued request has waited in line as long as a start takes; id: FunctionKey
+  Ripe,        // a queued request has waited in line as long as it may; id: FunctionKey
   Starts,      // an account may start another instance; id: Account::id
   StartAhead,  // a request of a function is expected; id: FunctionKey
   Minimum,     // starts for the minimum failed and may be tried again; id: FunctionKey

@@ -20,7 +20,7 @@ struct Policy {
   Duration range{};                   // of the histogram
   // When another instance is started; nullopt: as the protocol says.
   std::optional<planner::ScaleOut> scaleOut;
-  int waitMarginPercent = 0;
+  std::optional<int> waitMarginPercent;  // nullopt: the planner's own
 
   // "fixed:10m"; "two-tier:60s:60m" (on card, parked until); "learned:60s:60m" (at no more idle and
   // parked time than that rule); "learned:10m" (without parking); "hybrid:4h" (histogram range);

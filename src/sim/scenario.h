@@ -7,7 +7,7 @@
 //   host_memory = 64G
 //   policy KEY=VALUE …              scale-out=per-request|expected-wait margin=PERCENT yield=TIME
 //                                   turns=N cards=N instances=N burst=N growth=N queue=N
-//                                   refuse-early=on|off failures=N
+//                                   refuse-early=on|off failures=N keep-alive=fixed|learned
 //   function NAME [account=A] [gpu=TYPE:SIZE] [conc=N] [idle=TIME] [park=TIME] [weight=N]
 //                 [start=TIME] [service=TIME]
 //   at TIME arrive NAME [xN] [every=TIME] [deadline=TIME] [service=TIME]
@@ -17,8 +17,9 @@
 //   [at TIME] expect NAME|all WHAT =|<=|>= VALUE
 //   expect NAME|all refusal TEXT    some refusal's code or message contains it
 //
-// WHAT: arrived, served, warm, cold, woken, refused, aborted, starts, wakes, stops, wait-max,
-// wait-mean; with a time also instances, parked, queued. '#' begins a comment.
+// WHAT: arrived, served, warm, cold, woken, refused, aborted, starts, wakes, ahead (of those: for
+// requests that were expected), stops, wait-max, wait-mean; with a time also instances, parked,
+// queued. '#' begins a comment.
 
 #include <cstdint>
 #include <map>

@@ -117,6 +117,12 @@ class Reader {
           value == "per-request" ? planner::ScaleOut::PerRequest : planner::ScaleOut::ExpectedWait;
       return {};
     }
+    if (key == "keep-alive") {
+      if (value != "fixed" && value != "learned") return bad("'{}' is not fixed or learned", value);
+      config.keepAlive =
+          value == "fixed" ? planner::KeepAlivePolicy::Fixed : planner::KeepAlivePolicy::Learned;
+      return {};
+    }
     if (key == "refuse-early") {
       if (value != "on" && value != "off") return bad("'{}' is not on or off", value);
       config.refuseEarly = value == "on";
@@ -314,8 +320,8 @@ class Reader {
     return {};
   }
   static Result<void> readTest(Expectation& e, const Words& words, std::size_t from, bool timed) {
-    constexpr std::array kCounts{"arrived", "served",  "warm",   "cold",  "woken",
-                                 "refused", "aborted", "starts", "wakes", "stops"};
+    constexpr std::array kCounts{"arrived", "served", "warm",  "cold",  "woken", "refused",
+                                 "aborted", "starts", "wakes", "ahead", "stops"};
     constexpr std::array kNow{"instances", "parked", "queued"};
     const bool time = e.what == "wait-max" || e.what == "wait-mean";
     const bool known = time || std::ranges::find(kCounts, e.what) != kCounts.end() ||

@@ -210,6 +210,7 @@ class Play {
     const std::size_t function = indexOf(command.function);
     functionOf_[command.instance] = function;
     count(function, "starts");
+    if (command.ahead) count(function, "ahead");
     const Duration takes =
         scenario_.functions[function].start.value_or(scenario_.fleet.coldStart.sample(random_));
     if (failing_[function] > 0) {
@@ -229,6 +230,7 @@ class Play {
   }
   void obey(const Wake& command) {
     count(functionOf_.at(command.instance), "wakes");
+    if (command.ahead) count(functionOf_.at(command.instance), "ahead");
     schedule(scenario_.fleet.wake.sample(random_), InstanceWoken{command.instance});
   }
   void obey(const EndSessions&) {}  // nobody opens any

@@ -28,7 +28,7 @@ struct Tally {
   WaitHistogram waits;                     // of requests that were served
   double seconds[kUses] = {};              // instance seconds
   double gbSeconds[kUses] = {};            // times the slice: of the card, parked: of host memory
-  std::int64_t starts = 0, startsAhead = 0, wakes = 0, parks = 0;
+  std::int64_t starts = 0, startsAhead = 0, wakes = 0, wakesAhead = 0, parks = 0;
   std::int64_t madeRoom = 0;  // instances given up or parked early for others
   int live = 0, peak = 0;     // instances that hold a card
   std::vector<FunctionTally> functions;

@@ -66,7 +66,7 @@ planner::PlannerConfig configFor(const WorldOptions& options) {
   const bool bound = options.protocol == Protocol::Bound;
   config.scaleOut = options.policy.scaleOut.value_or(bound ? planner::ScaleOut::PerRequest
                                                            : planner::ScaleOut::ExpectedWait);
-  config.waitMarginPercent = options.policy.waitMarginPercent;
+  config.waitMarginPercent = options.policy.waitMarginPercent.value_or(config.waitMarginPercent);
   config.refuseEarly = options.refuseEarly;
   config.startBurst = options.startBurst;
   config.startGrowth = options.startGrowth;
@@ -342,6 +342,7 @@ class World {
 
   void obey(const planner::Wake& command) {
     ++tally_.wakes;
+    if (command.ahead) ++tally_.wakesAhead;
     setUse(live_.at(command.instance.value()), Use::Starting, now_);
     const bool atOnce = options_.protocol == Protocol::Bound;
     schedule(atOnce ? Duration::zero() : options_.fleet.wake.sample(random_),
