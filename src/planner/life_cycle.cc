@@ -46,7 +46,8 @@ void Planner::Core::move(Instance& instance, InstanceState to) {
   const bool bounded = function.minimum > 0 || function.group->most ||
                        function.demand == FunctionPlan::Demand::KeptOnly;
   if (bounded && (leaves || from == InstanceState::Parked)) unsettled_.push_back(function.key);
-  if (instance.ahead && (leaves || to == InstanceState::Parking)) setAhead(instance, false);
+  const bool rests = to == InstanceState::Parking || to == InstanceState::Parked;
+  if (instance.ahead && (leaves || rests)) setAhead(instance, false);
   updateServing(instance);
   updateParked(instance);
   updateLoad(instance);

@@ -63,7 +63,7 @@ void Planner::Core::expectNext(Function& function) {
   habits.expected.reset();
   const auto last = habits.arrivals.last();
   const InstancePool* pool = function.pool.get();
-  if (!last || (pool && (pool->busy > 0 || !pool->queue.empty()))) return;
+  if (!last || function.retired || (pool && (pool->busy > 0 || !pool->queue.empty()))) return;
   const double lead = parks(function) ? wakeSeconds(function) : habits.startSeconds;
   const auto window = habits.rhythm.next(toSeconds(now_ - *last), lead);
   if (!window) return;
@@ -183,7 +183,9 @@ void Planner::Core::prewarm(Function& function) {
     setAhead(*parked, true);
     parked->reason = aheadReason(Ahead::Woken);
     parked->whyCard = std::move(why);
-    return recall(*parked, *card);
+    recall(*parked, *card);
+    if (parked->state == InstanceState::Recalled) withdraw(*parked);  // it waits for nothing
+    return;
   }
   if (pool && pool->total() > 0) return;  // what leaves would be in the way
   if (!function.pool) function.pool = std::make_unique<InstancePool>(function.concurrency);
