@@ -302,6 +302,34 @@ TEST(Usage, AKeptInstanceThatMayRestIsIdleOrActiveAllItsTime) {
   });
 }
 
+// Neither its initializer nor its waiting is on anybody's bill.
+TEST(Usage, WhatIsStartedAheadIsBilledFromItsFirstRequestOn) {
+  World world(
+      [](Settings& settings) { settings.planner.keepAlive = planner::KeepAlivePolicy::Learned; });
+  world.runtime.script.app = works(*world.loop, 2s);
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.initializer.handler = "initialize";
+    spec.initializer.timeout = Seconds(10);
+    spec.idleTimeout = Seconds(10);
+    co_await world.deploy(spec);
+    constexpr int kCalls = 120;
+    int ahead = 0;
+    for (int i = 0; i < kCalls; ++i) {
+      const Called called = co_await world.call("f");
+      EXPECT_EQ(called.status, 200);
+      ahead += called.invocation->instance->ahead ? 1 : 0;
+      co_await world.loop->sleep(40s - called.took);
+    }
+    const ledger::Usage usage = co_await world.usage("f");
+    EXPECT_EQ(usage.calls, kCalls);
+    EXPECT_GT(ahead, 20);
+    EXPECT_EQ(usage.coldCalls, kCalls - ahead);
+    // 2 s each, and 2 s of initializing where a request waited for it.
+    EXPECT_EQ(usage.activeMs, 2000 * (usage.calls + usage.coldCalls));
+  });
+}
+
 // Scale-out on CPUUtilization (Function Compute: auto scaling of minimum instances), from what the
 // runtime measures.
 TEST(Minimums, FollowTheCpuTimeOfKeptInstances) {
