@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/encoding.h"
+#include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/credentials.h"
 
@@ -91,6 +92,11 @@ void addFunctionCommands(App& app, CommandLine& l) {
   invokeApp->add_option("-o,--output", l.invoke.output, "Write the answer to this file")
       ->type_name("FILE");
   invokeApp->add_option("--qualifier", l.invoke.qualifier, "Version or alias")->type_name("NAME");
+  invokeApp
+      ->add_option("--queue-deadline", l.invoke.queueDeadline,
+                   "Wait no longer for an instance (the daemon's queueDeadlineSeconds bounds it)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, std::chrono::duration<double>(limits::kTimeoutMax).count()));
   invokeApp->add_flag("-v,--verbose", l.invoke.verbose,
                       "Instance, cold start phases, duration and cost, on standard error");
 

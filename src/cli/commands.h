@@ -2,6 +2,7 @@
 // The commands, one function each; the options are what the command line said.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,7 @@ struct InvokeOptions {
   std::string name, data, file, output, qualifier;
   bool hasData = false;
   bool verbose = false;
+  std::optional<double> queueDeadline;  // seconds
 };
 Outcome<void> invoke(Context& context, const InvokeOptions& options);
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <optional>
 
@@ -85,6 +86,10 @@ Outcome<void> invoke(Context& context, const InvokeOptions& options) {
   request.body = std::move(*body);
   request.contentType = "application/octet-stream";
   request.headers = {{"x-fc-invocation-type", "Sync"}, {"x-fc-log-type", "Tail"}};
+  if (options.queueDeadline) {
+    request.headers.emplace_back("X-Okibi-Queue-Deadline-Ms",
+                                 fmt::format("{:.0f}", std::ceil(*options.queueDeadline * 1000)));
+  }
   request.patience = kPatience;
   Outcome<ApiAnswer> answer = context.client.exchange(request);
   if (!answer) return std::unexpected(answer.error());

@@ -1,5 +1,7 @@
 #include "conductor/conductor.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -92,7 +94,8 @@ void Conductor::step(planner::Event event) {
 Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref,
                                                       std::string_view qualifier,
                                                       std::string requestId,
-                                                      ledger::Moment received) {
+                                                      ledger::Moment received,
+                                                      std::optional<Duration> mayWait) {
   auto version = chooseVersion(ref, qualifier);
   if (!version) return fail(version.error());
   if (auto refusal = restrictionError(ref)) return fail(std::move(*refusal));
@@ -123,8 +126,9 @@ Result<std::shared_ptr<Invocation>> Conductor::arrive(const FunctionRef& ref,
   invocation->qualifier = qualifier.empty() ? kLatest : qualifier;
   invocation->revision = revisions_.at(current->second);
   invocations_.emplace(invocation->id, invocation);
-  step(planner::InvocationArrived{invocation->id, current->second,
-                                  loop_.now() + settings_.queueDeadline});
+  step(planner::InvocationArrived{
+      invocation->id, current->second,
+      loop_.now() + std::min(mayWait.value_or(settings_.queueDeadline), settings_.queueDeadline)});
   return invocation;
 }
 

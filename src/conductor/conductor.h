@@ -166,9 +166,11 @@ class Conductor : private seams::InstanceListener {
   MinimumLoad loadOf(const ResourceId& id) const;
   MinimumStatus minimumStatus(const FunctionRef& ref, const std::string& qualifier) const;
 
-  // Invocations. `qualifier`: LATEST (or empty), a version or an alias.
+  // Invocations. `qualifier`: LATEST (or empty), a version or an alias. `mayWait`: how long its
+  // caller would have it wait for an instance; never longer than the settings' queueDeadline.
   Result<std::shared_ptr<Invocation>> arrive(const FunctionRef& ref, std::string_view qualifier,
-                                             std::string requestId, ledger::Moment received);
+                                             std::string requestId, ledger::Moment received,
+                                             std::optional<Duration> mayWait = std::nullopt);
   // Waits until it is dispatched, or why it will not be.
   net::Task<Result<void>> admitted(std::shared_ptr<Invocation> invocation);
   // A connection to its instance (connectionTo). Unavailable when the instance is gone.

@@ -205,15 +205,28 @@ TEST(ColdStart, ConcurrencyFillsOneInstanceBeforeASecondStarts) {
   });
 }
 
+TEST(Usage, AColdCallSaysWhyItWasColdAndWhyOnThatCard) {
+  World world([](Settings& settings) { settings.cards = {testing::simulatedCard()}; });
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec spec = world.spec("f");
+    spec.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(4)};
+    co_await world.deploy(spec);
+    co_await world.call("f");
+    co_await world.call("f");
+    const auto records = co_await world.records("f");
+    EXPECT_EQ(records.size(), 2u);
+    for (const auto& record : records) {
+      EXPECT_EQ(record.reason, record.start == ledger::StartKind::Cold
+                                   ? "no instance; card 1: the only one of fc.gpu.tesla.1 with "
+                                     "room, 12 of 16 GB are left"
+                                   : "");
+    }
+  });
+}
+
 // Law 6, as it is shown to people: shares are the active time, bills are the usage.
 TEST(Usage, SharesAndBillsOfOverlappingRequestsAddUp) {
-  World world([](Settings& settings) {
-    settings.cards = {{.id = CardId(1),
-                       .uuid = "SIM-1",
-                       .type = "fc.gpu.tesla.1",
-                       .memory = Bytes::gib(16),
-                       .origin = CardOrigin::Simulated}};
-  });
+  World world([](Settings& settings) { settings.cards = {testing::simulatedCard()}; });
   world.runtime.script.app = works(*world.loop, 700ms);
   world.run([&]() -> net::Task<void> {
     FunctionSpec spec = world.spec("f");
@@ -250,13 +263,7 @@ TEST(Usage, SharesAndBillsOfOverlappingRequestsAddUp) {
 // Law 6 of kept instances (Function Compute: billing): idle while nothing is on them, active while
 // serving.
 TEST(Usage, AKeptInstanceThatMayRestIsIdleOrActiveAllItsTime) {
-  World world([](Settings& settings) {
-    settings.cards = {{.id = CardId(1),
-                       .uuid = "SIM-1",
-                       .type = "fc.gpu.tesla.1",
-                       .memory = Bytes::gib(16),
-                       .origin = CardOrigin::Simulated}};
-  });
+  World world([](Settings& settings) { settings.cards = {testing::simulatedCard()}; });
   world.runtime.script.app = works(*world.loop, 4s);
   world.run([&]() -> net::Task<void> {
     FunctionSpec spec = world.spec("f");

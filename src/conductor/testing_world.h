@@ -24,6 +24,15 @@ namespace okibi::conductor::testing {
 inline constexpr std::string_view kAccount = "1000000000000001";
 inline constexpr Bytes kGpuAllowance = Bytes::mib(512);
 
+// 16 GB of the type that functions of tests ask for.
+inline Card simulatedCard() {
+  return {.id = CardId(1),
+          .uuid = "SIM-1",
+          .type = "fc.gpu.tesla.1",
+          .memory = Bytes::gib(16),
+          .origin = CardOrigin::Simulated};
+}
+
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {

@@ -872,6 +872,92 @@ TEST_F(GatewayTest, ACallerMayLeaveDuringTheStart) {
   });
 }
 
+// ---- how long a caller would wait
+
+net::RequestHead within(net::RequestHead head, std::string milliseconds) {
+  head.headers.add("X-Okibi-Queue-Deadline-Ms", std::move(milliseconds));
+  return head;
+}
+
+class WithOneInstance : public GatewayTest {
+ protected:
+  WithOneInstance()
+      : GatewayTest([](conductor::Settings& settings) { settings.planner.instanceQuota = 1; }) {}
+
+  // By trigger; answered when it may.
+  net::Task<RawPeer> send() {
+    RawPeer peer = co_await RawPeer::connect(*world.loop, address);
+    co_await peer.send("GET /proxy/" + std::string(kTriggerId) + "/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    co_return peer;
+  }
+};
+
+TEST_F(WithOneInstance, ACallerWhoseDeadlineCannotBeMetIsToldAtOnceWhenToComeAgain) {
+  world.runtime.script.app = [&](net::Exchange& exchange, FakeInstance&) -> net::Task<void> {
+    co_await world.loop->sleep(10s);
+    co_await net::answer(exchange, {}, "done");
+  };
+  world.run([&]() -> net::Task<void> {
+    co_await deploy();
+    // Until it is known what a request takes.
+    for (int i = 0; i < 8; ++i) EXPECT_EQ((co_await ask(invocation())).body, "done");
+    std::vector<RawPeer> waiting;
+    for (int i = 0; i < 3; ++i) {
+      waiting.push_back(co_await send());
+      co_await world.loop->sleep(1s);
+    }
+    for (const auto& head : {invocation(), throughTrigger("GET", "/")}) {
+      const Instant begin = world.loop->now();
+      const Answered refused = co_await ask(within(head, "5000"));
+      EXPECT_EQ(world.loop->now(), begin);
+      EXPECT_EQ(refused.status, 429) << refused.body;
+      EXPECT_EQ(refused.header("Retry-After"), "30");
+      EXPECT_TRUE(refused.body.contains("expected wait 30 s, deadline in 5.0 s")) << refused.body;
+      EXPECT_TRUE(refused.body.contains("1 of 1")) << "the quota and its use: " << refused.body;
+    }
+    // Who has the time is served.
+    EXPECT_EQ((co_await ask(within(invocation(), "50000"))).body, "done");
+    EXPECT_EQ((co_await ask(invocation())).header("Retry-After"), "");
+  });
+}
+
+TEST_F(WithOneInstance, ACallersDeadlineIsItsOwnAndBoundedByTheDaemons) {
+  world.runtime.script.app = hang;
+  world.run([&]() -> net::Task<void> {
+    co_await deploy([](FunctionSpec& spec) { spec.timeout = Seconds(600); });
+    RawPeer busy = co_await send();
+    co_await world.loop->sleep(1s);
+    for (const auto& [milliseconds, waits] :
+         {std::pair{"1500", Duration(1500ms)}, std::pair{"1", Duration(1ms)},
+          std::pair{"86400000", Duration(60s)}}) {
+      const Instant begin = world.loop->now();
+      const Answered refused = co_await ask(within(invocation(), milliseconds));
+      EXPECT_EQ(refused.status, 429) << refused.body;
+      EXPECT_EQ(refused.header("Retry-After"), "") << "nobody knows when";
+      EXPECT_EQ(world.loop->now() - begin, waits) << milliseconds;
+    }
+  });
+}
+
+TEST_F(GatewayTest, ADeadlineThatIsNoneIsRefusedNamingItsRange) {
+  world.run([&]() -> net::Task<void> {
+    co_await deploy();
+    for (const char* text : {"0", "-5", "86400001", "soon", "1.5", "10 s", ""}) {
+      for (const auto& head : {invocation(), throughTrigger("GET", "/")}) {
+        const Answered refused = co_await ask(within(head, text));
+        EXPECT_EQ(refused.status, 400) << text;
+        EXPECT_TRUE(refused.body.contains("X-Okibi-Queue-Deadline-Ms")) << refused.body;
+        EXPECT_TRUE(refused.body.contains("1–86400000 ms")) << refused.body;
+      }
+    }
+    net::RequestHead async = within(invocation(), "1000");
+    async.headers.add("x-fc-invocation-type", "Async");
+    const Answered refused = co_await ask(std::move(async));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_TRUE(refused.body.contains("maxAsyncEventAgeInSeconds")) << refused.body;
+  });
+}
+
 class WithoutSpool : public GatewayTest {
  protected:
   WithoutSpool()

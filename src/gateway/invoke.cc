@@ -133,7 +133,8 @@ net::Task<void> Gateway::invoke(net::Exchange& exchange, std::string requestId,
     if (!text) co_await refuse(exchange, requestId, text.error());
     co_return;
   }
-  auto arrived = conductor_.arrive(event->function, event->qualifier, requestId, received);
+  auto arrived = conductor_.arrive(event->function, event->qualifier, requestId, received,
+                                   queueDeadline(exchange.request()));
   if (!arrived) {
     co_await refuse(exchange, requestId, arrived.error());
     co_return;

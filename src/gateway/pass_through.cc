@@ -9,6 +9,7 @@
 #include "gateway/container_contract.h"
 #include "gateway/cors.h"
 #include "gateway/gateway.h"
+#include "gateway/invocation_type.h"
 #include "net/spool.h"
 
 namespace okibi::gateway {
@@ -122,7 +123,8 @@ struct Gateway::Passing {
 net::Task<void> Gateway::passThrough(net::Exchange& exchange, std::string requestId, Route route,
                                      ledger::Moment received) {
   Result<void> fits = checkLength(exchange.request());
-  auto arrived = fits ? conductor_.arrive(route.function, route.qualifier, requestId, received)
+  auto arrived = fits ? conductor_.arrive(route.function, route.qualifier, requestId, received,
+                                          queueDeadline(exchange.request()))
                       : fail(std::move(fits.error()));
   if (!arrived) {
     co_await refuse(exchange, requestId, arrived.error());

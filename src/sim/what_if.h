@@ -3,7 +3,7 @@
 // daemon's ledger bills. The planner, the metering and the prices are the daemon's own. Assumed:
 // service times are as recorded and grow with nothing but a slice that was measured (ServiceScale);
 // a start takes as long as one of the recorded ones, drawn; starts succeed; no other function is on
-// the cards; pre-stop hooks cost nothing.
+// the cards; pre-stop hooks cost nothing; callers wait as long as the daemon lets them.
 
 #include <string>
 #include <vector>
