@@ -161,6 +161,10 @@ net::Task<Result<void>> Api::handle(net::Exchange& exchange, const std::string& 
   }
   auto answer = co_await route(call, ours);
   if (!answer) co_return fail(answer.error());
+  // What is answered survives loss of power.
+  if (call.method != "GET") {
+    co_await disk_.reached();
+  }
   co_return co_await net::answer(exchange, headFor(answer->status, requestId), answer->body);
 }
 

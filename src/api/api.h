@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "api/disk_turns.h"
 #include "auth/verifier.h"
 #include "conductor/accounts.h"
 #include "conductor/conductor.h"
@@ -30,7 +31,8 @@ class Api {
       : conductor_(conductor),
         accounts_(accounts),
         verifier_(verifier),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        disk_(conductor.loop(), conductor.catalog()) {}
 
   // Whether `head` is the API's: below /2023-03-30/ or /okibi/v1/, but not an invocation, which is
   // the gateway's.
@@ -50,6 +52,7 @@ class Api {
   conductor::Accounts& accounts_;
   auth::Verifier& verifier_;
   ApiOptions options_;
+  DiskTurns disk_;
 };
 
 }  // namespace okibi::api

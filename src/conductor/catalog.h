@@ -1,6 +1,7 @@
 #pragma once
 // Catalog: what is deployed. Everything is in memory, loaded from the StateStore at start; a change
-// is on disk before it is visible (write-through). Loop thread only. Errors carry Function
+// is stored before it is visible (write-through), and on disk after sync(), for which its answer
+// waits. Loop thread only, but for sync(). Errors carry Function
 // Compute's codes (FunctionNotFound, FunctionAlreadyExists, TriggerNotFound, …).
 
 #include <map>
@@ -24,6 +25,8 @@ class Catalog {
       : store_(store), resources_(store), domains_(resources_) {}
 
   Result<void> load();
+  // As StateStore::sync.
+  void sync() { store_.sync(); }
 
   // Functions. Pointers are valid until the function is removed or replaced.
   const Function* find(const FunctionRef& ref) const;

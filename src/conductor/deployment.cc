@@ -200,6 +200,8 @@ net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
     co_return;
   }
   if (image) activate(*catalog_.find(ref), std::move(*image));
+  // Nobody waits for it: should power be lost before, the function is deployed anew.
+  co_await loop_.offload([&catalog = catalog_] { catalog.sync(); });
 }
 
 void Conductor::activate(const Function& function, seams::PreparedImage image) {

@@ -1,6 +1,6 @@
 #pragma once
 // ResourceMap: the resources of model/resource.h in memory, by kind, owner and name; part of the
-// Catalog. A change is on disk before it is visible. Pointers are valid until the resource is put
+// Catalog. A change is stored before it is visible. Pointers are valid until the resource is put
 // again or removed. Loop thread only.
 
 #include <map>

@@ -49,7 +49,7 @@ Result<ledger::PriceBook> readPrices(const std::filesystem::path& file) {
 
 // At the very first start the administrator's account and key are made, and the secret is shown
 // this once.
-Result<void> ensureFirstKey(conductor::Accounts& accounts) {
+Result<void> ensureFirstKey(conductor::Accounts& accounts, seams::StateStore& store) {
   const std::string& account = accounts.administrator();
   if (!accounts.keysOf(account).empty()) return {};
   const WallTime now = conductor::wallNow();
@@ -58,6 +58,7 @@ Result<void> ensureFirstKey(conductor::Accounts& accounts) {
   }
   const auth::AccessKey key = auth::makeAccessKey(account, auth::systemRandom());
   if (auto added = accounts.addKey({key.account, key.id, key.secret, now}); !added) return added;
+  store.sync();
   fmt::print(
       "Access key, shown this once:\n  Account ID:        {}\n  Access key ID:     {}\n"
       "  Access key secret: {}\n",
@@ -356,7 +357,7 @@ Result<void> run(const Config& config) {
   if (!store) return fail(store.error());
   conductor::Accounts accounts(**store, config.account);
   if (auto loaded = accounts.load(); !loaded) return loaded;
-  if (auto ok = ensureFirstKey(accounts); !ok) return ok;
+  if (auto ok = ensureFirstKey(accounts, **store); !ok) return ok;
   const auto inventory = openInventory(config, std::move(*simulated));
   auto giver = openGiver(config, *inventory, directory->path());
   if (!giver) return fail(giver.error());

@@ -1,6 +1,7 @@
 #pragma once
 // A StateStore in memory, with the same rules as the real one, and faults on demand.
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -13,6 +14,9 @@ class FakeStateStore : public StateStore {
  public:
   // The next `count` calls that write fail with `error` and change nothing.
   void failWrites(int count, Error error);
+
+  void sync() override { ++syncs; }
+  std::atomic<int> syncs = 0;
 
   Result<std::vector<Account>> accounts() override;
   Result<void> addAccount(const Account& account) override;

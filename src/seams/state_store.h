@@ -2,10 +2,12 @@
 // StateStore: what must outlive the daemon, less the ledger log. Implemented by store/ (SQLite);
 // the fake for tests is seams/fake_state_store.h.
 //
-// Every call is synchronous and has reached the disk when it returns. Calls may come from several
-// threads; each waits for the one before (usage is folded by a worker while the loop thread may
-// store a configuration). The data path makes none. Errors: NotFound, AlreadyExists, Exhausted
-// (disk full), Internal (I/O, damage).
+// A call that returns has happened: every later one sees it, also in the process after this one.
+// Loss of power it survives once sync() has returned, which may take the disk's time and is for
+// workers, as are putAsyncEvent() and fold(), which include it. Calls may come from several
+// threads; each but sync() waits for the one before (usage is folded by a worker while the loop
+// thread may store a configuration). The data path makes none. Errors: NotFound, AlreadyExists,
+// Exhausted (disk full), Internal (I/O, damage).
 
 #include <chrono>
 #include <cstdint>
@@ -131,6 +133,9 @@ inline constexpr std::size_t kRecentInvocationsKept = 1000;
 class StateStore {
  public:
   virtual ~StateStore() = default;
+
+  // Until all that was stored before has reached the disk.
+  virtual void sync() = 0;
 
   // Accounts and keys
   virtual Result<std::vector<Account>> accounts() = 0;

@@ -2,9 +2,11 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -80,7 +82,7 @@ Result<Database> Database::open(const std::filesystem::path& file) {
   // It holds the secrets of access keys. The -wal and -shm files take their mode from it.
   if (::chmod(file.c_str(), 0600) != 0) return failErrno("chmod " + file.string(), errno);
   for (const std::string_view sql :
-       {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"}) {
+       {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON"}) {
     if (auto ok = database.execute(sql); !ok) return fail(ok.error());
   }
   // Damage shows now, while a human is there, and not at some later write.
@@ -95,7 +97,15 @@ Result<Database> Database::open(const std::filesystem::path& file) {
                             file.string(), verdict));
   }
   check->reset();
+  const std::string log = file.string() + "-wal";
+  database.log_ = net::UniqueFd(::open(log.c_str(), O_RDWR | O_CLOEXEC));
+  if (!database.log_) return failErrno("open " + log, errno);
   return database;
+}
+
+void Database::sync() const {
+  const int synced = ::fdatasync(log_.get());
+  OKIBI_CHECK(synced == 0, "the database's log cannot be synced: error {}", errno);
 }
 
 Result<int> Database::schemaVersion() {

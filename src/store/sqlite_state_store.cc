@@ -14,6 +14,8 @@ class SqliteStateStore : public seams::StateStore {
  public:
   explicit SqliteStateStore(Database database) : database_(std::move(database)) {}
 
+  void sync() override { database_.sync(); }
+
   Result<std::vector<seams::Account>> accounts() override {
     const Lock lock(mutex_);
     return accounts_.all(database_);
@@ -66,8 +68,7 @@ class SqliteStateStore : public seams::StateStore {
     return async_.all(database_);
   }
   Result<void> putAsyncEvent(const seams::AsyncEvent& event, std::string_view payload) override {
-    const Lock lock(mutex_);
-    return async_.put(database_, event, payload);
+    return synced([&] { return async_.put(database_, event, payload); });
   }
   Result<void> updateAsyncEvent(const seams::AsyncEvent& event) override {
     const Lock lock(mutex_);
@@ -100,8 +101,7 @@ class SqliteStateStore : public seams::StateStore {
     return usage_.position(database_);
   }
   Result<void> fold(const seams::FoldBatch& batch) override {
-    const Lock lock(mutex_);
-    return usage_.fold(database_, batch);
+    return synced([&] { return usage_.fold(database_, batch); });
   }
   Result<std::vector<seams::UsageRow>> usage(std::string_view account, std::chrono::sys_days from,
                                              std::chrono::sys_days to) override {
@@ -151,6 +151,17 @@ class SqliteStateStore : public seams::StateStore {
  private:
   using Lock = std::scoped_lock<std::mutex>;
 
+  // The wait for the disk is nobody else's.
+  template <typename Change>
+  Result<void> synced(Change change) {
+    {
+      const Lock lock(mutex_);
+      if (Result<void> done = change(); !done) return done;
+    }
+    sync();
+    return {};
+  }
+
   std::mutex mutex_;
   Database database_;  // before the tables: their statements go first
   AccountTable accounts_;
@@ -167,6 +178,7 @@ Result<std::unique_ptr<seams::StateStore>> openStateStore(const std::filesystem:
   auto database = Database::open(file);
   if (!database) return fail(database.error());
   if (auto ok = database->migrate(migrations()); !ok) return fail(ok.error());
+  database->sync();
   return std::make_unique<SqliteStateStore>(std::move(*database));
 }
 
