@@ -309,7 +309,7 @@ void addSimulate(App& app, CommandLine& l) {
   sub->add_option("--functions", o.functionsFile, "A CSV of functions: slices, weights");
   sub->add_option("--synthetic", o.synthetic,
                   "Instead of a trace: functions=100,requests=1000000,time=24h,skew=1,timers=0.3,"
-                  "bursts=0.3,daily=1,service=1s,slice=8G");
+                  "bursts=0.3,daily=1,service=1s,slice=8G|16G (of the functions in turn)");
   sub->add_option("--service", o.service,
                   "Time of a request where the trace has none: 2s, 1s..5s, "
                   "exp:2s, lognormal:2s:0.8, table:FILE:COLUMN");
@@ -317,7 +317,8 @@ void addSimulate(App& app, CommandLine& l) {
   sub->add_option(
          "--policy", o.policies,
          "fixed:10m, two-tier:60s:60m, learned:60s:60m, learned:10m, hybrid:4h, keep; each may end "
-         "in /per-request or /expected-wait:PERCENT (when another instance is started)")
+         "in /per-request or /expected-wait:PERCENT (when another instance is started) and in "
+         "/best-fit or /fragmentation (which card takes it)")
       ->delimiter(',')
       ->capture_default_str();
   sub->add_option("--protocol", o.protocol,

@@ -234,6 +234,19 @@ TEST_F(SliceLedgerTest, BestFitLeavesLeastAndTiesGoToTheLowestId) {
   EXPECT_EQ(bookableCard(shelf, Bytes::gib(17)), nullptr);
 }
 
+TEST_F(SliceLedgerTest, LeastFragmentationLeavesWhatTheFunctionsCanUse) {
+  addCard(1, 10);
+  addCard(2, 16);
+  Shelf& shelf = ledger_.shelf("T");
+  EXPECT_EQ(bookableCard(shelf, Bytes::gib(4))->id, CardId(1));
+  // 6 GB left over are of use to half of them, 12 GB to all.
+  shelf.sizes = {{Bytes::gib(4), 1}, {Bytes::gib(8), 1}};
+  shelf.rule = CardRule::Fragmentation;
+  EXPECT_EQ(bookableCard(shelf, Bytes::gib(4))->id, CardId(2));
+  EXPECT_EQ(bookableCard(shelf, Bytes::gib(12))->id, CardId(2));
+  EXPECT_EQ(bookableCard(shelf, Bytes::gib(17)), nullptr);
+}
+
 TEST(PlannerViews, ShowWhatIsThere) {
   Planner planner;
   std::vector<Command> commands;

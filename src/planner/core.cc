@@ -118,6 +118,9 @@ void Planner::Core::dropSleepers() {
     if (function->group->members.empty() && !function->group->most) {
       groups_.erase({function->account->name, function->name});
     }
+    if (Shelf* shelf = function->shelf; shelf && --shelf->sizes[function->slice] == 0) {
+      shelf->sizes.erase(function->slice);
+    }
     functions_.erase(key);
   }
   maybeAsleep_.clear();

@@ -32,6 +32,8 @@ Function& Planner::Core::add(const FunctionPlan& plan) {
     OKIBI_CHECK(plan.gpu->memory.count() > 0, "function {}: empty slice", plan.key.value());
     function.shelf = &ledger_.shelf(plan.gpu->type);
     function.slice = plan.gpu->memory;
+    function.shelf->rule = config_.cardRule;
+    ++function.shelf->sizes[function.slice];
   }
   return function;
 }

@@ -11,6 +11,38 @@ CardBook* bestFit(const Shelf& shelf, const Shelf::Index& index, Bytes slice) {
   return found == index.end() ? nullptr : shelf.cards.at(found->second);
 }
 
+// Of the free memory of a card, what an average function could not use.
+double unusable(const Shelf& shelf, Bytes free) {
+  int barred = 0, all = 0;
+  for (const auto& [size, functions] : shelf.sizes) {
+    all += functions;
+    if (size > free) barred += functions;
+  }
+  return all == 0 ? 0 : static_cast<double>(free.count()) * barred / all;
+}
+
+// The fullest of equals, then the lowest id. Linear in the different amounts that are free.
+CardBook* leastFragmentation(const Shelf& shelf, const Shelf::Index& index, Bytes slice) {
+  CardBook* best = nullptr;
+  double least = 0;
+  auto entry = index.lower_bound({slice, CardId()});
+  while (entry != index.end()) {
+    const Bytes free = entry->first;
+    const double growth = unusable(shelf, free - slice) - unusable(shelf, free);
+    if (!best || growth < least) {
+      best = shelf.cards.at(entry->second);
+      least = growth;
+    }
+    entry = index.lower_bound({free + Bytes(1), CardId()});
+  }
+  return best;
+}
+
+CardBook* choose(const Shelf& shelf, const Shelf::Index& index, Bytes slice) {
+  return shelf.rule == CardRule::BestFit ? bestFit(shelf, index, slice)
+                                         : leastFragmentation(shelf, index, slice);
+}
+
 // Collects leavers card by card until one card has room for the slice.
 class Eviction {
  public:
@@ -124,13 +156,13 @@ std::int64_t cardShare(const Function& function) {
 }
 
 CardBook* bookableCard(const Shelf& shelf, Bytes slice) {
-  return bestFit(shelf, shelf.byBookable, slice);
+  return choose(shelf, shelf.byBookable, slice);
 }
 
 std::optional<Placement> placeSlice(const Function& function, YieldRule readyBefore) {
   const Shelf& shelf = *function.shelf;
   if (CardBook* card = bookableCard(shelf, function.slice)) return Placement{card, {}};
-  if (CardBook* card = bestFit(shelf, shelf.byPromisable, function.slice)) {
+  if (CardBook* card = choose(shelf, shelf.byPromisable, function.slice)) {
     return Placement{card, {}};
   }
   return evict(function, readyBefore);

@@ -25,11 +25,11 @@ using YieldRule = std::optional<Instant>;
 std::int64_t cardShare(const Function& function);
 
 // A card for the function's slice: the one that it fills best (least memory left over, then lowest
-// id); else one where enough is being given back; else one where others leave: those longest idle,
-// no more than needed. nullopt: no card can have room.
+// id; PlannerConfig::cardRule knows another way); else one where enough is being given back; else
+// one where others leave: those longest idle, no more than needed. nullopt: no card can have room.
 std::optional<Placement> placeSlice(const Function& function, YieldRule readyBefore);
 
-// The card a slice fills best among those where it can be booked at once; nullptr: none.
+// The card chosen in the same way among those where it can be booked at once; nullptr: none.
 CardBook* bookableCard(const Shelf& shelf, Bytes slice);
 
 // An instance of the function's account, not among `leaving`, whose end frees a GPU card of the

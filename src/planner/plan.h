@@ -49,6 +49,12 @@ enum class ScaleOut {
   ExpectedWait,  // when waiting in line is expected to take longer than a start, or has
 };
 
+// Which of the cards that have room takes a slice.
+enum class CardRule {
+  BestFit,        // the one it fills best
+  Fragmentation,  // where free memory that the deployed functions' slices could not use grows least
+};
+
 // Constant for the life of a planner.
 struct PlannerConfig {
   int cardQuota = limits::kCardQuota;          // GPU instances per account
@@ -76,6 +82,7 @@ struct PlannerConfig {
   // yield.
   Duration yieldAfter = std::chrono::seconds(10);
   Bytes hostMemory{};  // for parked instances, each as much as its slice; zero: nothing is parked
+  CardRule cardRule = CardRule::BestFit;
   KeepAlivePolicy keepAlive = KeepAlivePolicy::Fixed;
   Duration histogramRange = std::chrono::hours(4);  // Histogram: idle times beyond are not counted
 };

@@ -13,6 +13,7 @@
 #include "model/gpu_spec.h"
 #include "planner/card_turns.h"
 #include "planner/instance.h"
+#include "planner/plan.h"
 #include "planner/waiting_line.h"
 
 namespace okibi::planner {
@@ -45,6 +46,8 @@ struct Shelf {
   // Of cards that are not lost
   Index byBookable, byPromisable;
   std::map<Bytes, int> rooms;  // how many of them have exactly so much bookable
+  CardRule rule = CardRule::BestFit;
+  std::map<Bytes, int> sizes;  // how many of the functions deployed on this type have such a slice
   int usable = 0;
   Bytes memory, held;
 

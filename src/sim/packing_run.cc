@@ -91,7 +91,8 @@ std::vector<planner::TypicalDemand> typicalOf(const std::vector<planner::PackDem
   });
   double sum = 0;
   std::size_t kept = 0;
-  while (sum < kTypicalShare * static_cast<double>(pods.size())) sum += typical[kept++].share;
+  const double wanted = plain ? kTypicalShare : 1;
+  while (sum < wanted * static_cast<double>(pods.size())) sum += typical[kept++].share;
   typical.resize(kept);
   for (planner::TypicalDemand& demand : typical) demand.share /= sum;
   return typical;

@@ -25,8 +25,8 @@ struct PackingResult {
   double frag100 = 0;
 };
 
-// The most frequent shapes that make up 95% of the list: of CPU and cards, or of memory and allowed
-// models too.
+// The most frequent shapes of CPU and cards that make up 95% of the list; or all shapes, of memory
+// and allowed models too: large demands are rare in number.
 enum class Shape { Plain, Full };
 std::vector<planner::TypicalDemand> typicalOf(const std::vector<planner::PackDemand>& pods,
                                               Shape shape);

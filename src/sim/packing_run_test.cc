@@ -165,6 +165,7 @@ TEST(Packing, TypicalDemandsAreTheMostFrequent) {
   ASSERT_EQ(typical.size(), 1u);
   EXPECT_EQ(typical[0].perCard, 500);
   EXPECT_EQ(typical[0].share, 1);
+  EXPECT_EQ(typicalOf(pods, Shape::Full).size(), 2u);
 }
 
 }  // namespace

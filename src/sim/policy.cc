@@ -36,7 +36,9 @@ Result<void> readScaleOut(Policy& policy, std::string_view text) {
   }
   if (kind != "expected-wait" || parts.size() > 2) {
     return fail(ErrorKind::Invalid,
-                fmt::format("'{}' is not per-request or expected-wait[:PERCENT]", text));
+                fmt::format("'{}' is not per-request, expected-wait[:PERCENT], best-fit or "
+                            "fragmentation",
+                            text));
   }
   policy.scaleOut = planner::ScaleOut::ExpectedWait;
   if (parts.size() == 1) return {};
@@ -50,18 +52,25 @@ Result<void> readScaleOut(Policy& policy, std::string_view text) {
   return {};
 }
 
+Result<void> readSuffix(Policy& policy, std::string_view text) {
+  if (text == "best-fit" || text == "fragmentation") {
+    policy.cardRule =
+        text == "best-fit" ? planner::CardRule::BestFit : planner::CardRule::Fragmentation;
+    return {};
+  }
+  return readScaleOut(policy, text);
+}
+
 }  // namespace
 
 Result<Policy> Policy::parse(std::string_view text) {
-  const std::size_t slash = text.find('/');
   Policy policy;
   policy.name = text;
-  if (slash != std::string_view::npos) {
-    if (Result<void> read = readScaleOut(policy, text.substr(slash + 1)); !read) {
-      return fail(read.error());
-    }
+  const std::vector<std::string> pieces = split(text, '/');
+  for (std::size_t i = 1; i < pieces.size(); ++i) {
+    if (Result<void> read = readSuffix(policy, pieces[i]); !read) return fail(read.error());
   }
-  const std::vector<std::string> parts = split(text.substr(0, slash), ':');
+  const std::vector<std::string> parts = split(pieces.empty() ? "" : pieces[0], ':');
   const std::string kind = parts.empty() ? "" : parts[0];
   if (kind == "keep" && parts.size() == 1) {
     policy.idleTimeout = kForever;

@@ -21,11 +21,13 @@ struct Policy {
   // When another instance is started; nullopt: as the protocol says.
   std::optional<planner::ScaleOut> scaleOut;
   std::optional<int> waitMarginPercent;  // nullopt: the planner's own
+  planner::CardRule cardRule = planner::CardRule::BestFit;
 
   // "fixed:10m"; "two-tier:60s:60m" (on card, parked until); "learned:60s:60m" (at no more idle and
   // parked time than that rule); "learned:10m" (without parking); "hybrid:4h" (histogram range);
   // "keep" (never released). Each may end in "/per-request" or "/expected-wait[:MARGIN]": when a
-  // queued request gets another instance; the margin in percent of a start.
+  // queued request gets another instance; the margin in percent of a start. And in "/best-fit" or
+  // "/fragmentation": which card takes an instance.
   static Result<Policy> parse(std::string_view text);
 };
 

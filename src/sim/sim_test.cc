@@ -149,6 +149,8 @@ TEST_F(SimTest, WaitingInLineStartsFewerAndBoundsTheWait) {
   EXPECT_EQ(line.refused, 0);
   EXPECT_FALSE(Policy::parse("fixed:5m/sometimes"));
   EXPECT_FALSE(Policy::parse("fixed:5m/expected-wait:-101"));
+  EXPECT_EQ(Policy::parse("fixed:5m/per-request/fragmentation")->cardRule,
+            planner::CardRule::Fragmentation);
 }
 
 // The same overload with and without: who is refused early must not be one who would have been
@@ -247,6 +249,10 @@ TEST_F(SimTest, OptionsAreChecked) {
             "line 2: 'wings' is not card, host_memory, cold_start, park, wake or stop");
   EXPECT_FALSE(SyntheticOptions::parse("timers=0.6,bursts=0.6"));
   EXPECT_FALSE(SyntheticOptions::parse("functions=0"));
+  EXPECT_FALSE(SyntheticOptions::parse("slice=8G|many"));
+  const auto mixed = makeSynthetic(*SyntheticOptions::parse("functions=3,slice=8G|16G"));
+  EXPECT_EQ(mixed->functions()[1].slice, Bytes::gib(16));
+  EXPECT_EQ(mixed->functions()[2].slice, Bytes::gib(8));
 }
 
 TEST_F(SimTest, DistributionsHaveTheirMeans) {

@@ -32,7 +32,8 @@ class Synthetic : public Workload {
  public:
   explicit Synthetic(const SyntheticOptions& options) : options_(options) {
     for (std::int64_t i = 0; i < options.functions; ++i) {
-      functions_.push_back({fmt::format("f{}", i), options.slice, 1});
+      const auto turn = static_cast<std::size_t>(i) % options.slices.size();
+      functions_.push_back({fmt::format("f{}", i), options.slices[turn], 1});
     }
     begin();
   }
@@ -125,6 +126,17 @@ Result<double> numberIn(std::string_view key, std::string_view text, double low,
   return fail(ErrorKind::Invalid, fmt::format("{}: {} is outside {} to {}", key, text, low, high));
 }
 
+Result<std::vector<Bytes>> parseSizes(const std::string& text) {
+  std::vector<Bytes> sizes;
+  for (const std::string& part : split(text, '|')) {
+    Result<Bytes> size = parseBytes(part);
+    if (!size) return fail(size.error());
+    sizes.push_back(*size);
+  }
+  if (sizes.empty()) return fail(ErrorKind::Invalid, "no size is given");
+  return sizes;
+}
+
 Result<void> set(SyntheticOptions& options, const std::string& key, const std::string& value) {
   const auto number = [&](double low, double high, auto& target) -> Result<void> {
     Result<double> read = numberIn(key, value, low, high);
@@ -145,7 +157,7 @@ Result<void> set(SyntheticOptions& options, const std::string& key, const std::s
   if (key == "daily") return number(0, 1, options.daily);
   if (key == "time") return with(parseDuration(value), options.time);
   if (key == "service") return with(Distribution::parse(value), options.service);
-  if (key == "slice") return with(parseBytes(value), options.slice);
+  if (key == "slice") return with(parseSizes(value), options.slices);
   return fail(ErrorKind::Invalid,
               fmt::format("'{}' is not functions, requests, time, skew, timers, bursts, daily, "
                           "service or slice",

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "sim/distribution.h"
 #include "sim/workload.h"
@@ -21,10 +22,10 @@ struct SyntheticOptions {
   double bursts = 0.3;  // short bursts with long pauses
   bool daily = true;    // fewer requests at night
   Distribution service{std::chrono::seconds(1)};
-  Bytes slice = Bytes::gib(8);
+  std::vector<Bytes> slices{Bytes::gib(8)};  // of the functions in turn
 
   // "functions=100,requests=1000000,time=24h,skew=1,timers=0.3,bursts=0.3,daily=1,service=DIST,
-  // slice=8G": any of these. Invalid names the key and its range.
+  // slice=8G|16G": any of these. Invalid names the key and its range.
   static Result<SyntheticOptions> parse(std::string_view text);
 };
 

@@ -67,6 +67,7 @@ planner::PlannerConfig configFor(const WorldOptions& options) {
   config.scaleOut = options.policy.scaleOut.value_or(bound ? planner::ScaleOut::PerRequest
                                                            : planner::ScaleOut::ExpectedWait);
   config.waitMarginPercent = options.policy.waitMarginPercent.value_or(config.waitMarginPercent);
+  config.cardRule = options.policy.cardRule;
   config.refuseEarly = options.refuseEarly;
   config.startBurst = options.startBurst;
   config.startGrowth = options.startGrowth;
