@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -197,6 +198,14 @@ class Conductor : private seams::InstanceListener {
   void closeSession(const std::shared_ptr<Session>& session);
 
   // What a container of `revision` is to have there; null: nothing, as it has no role.
+  // Adds the x-fc-* headers that a container may rely on, its role's credentials among them.
+  // REQUIRES: the caller's own x-fc-* are gone.
+  struct RequestLabels {
+    std::string_view requestId, qualifier;
+    std::string_view controlPath;  // "/invoke", "/http-invoke", "/initialize", "/pre-stop"
+  };
+  void addContainerHeaders(net::Headers& headers, const Revision& revision,
+                           const RequestLabels& labels) const;
   std::shared_ptr<const Credentials> credentialsFor(const Revision& revision,
                                                     CredentialPlace place) const;
 
@@ -262,6 +271,8 @@ class Conductor : private seams::InstanceListener {
       std::shared_ptr<Instance> instance);
   net::Task<Result<void>> initialize(std::shared_ptr<Instance> instance,
                                      net::HttpConnection& connection);
+  net::RequestHead hookRequest(std::string method, std::string target,
+                               const Instance& instance) const;
   // An idle connection to it, or a new one.
   net::Task<Result<std::unique_ptr<net::HttpConnection>>> connectionTo(
       std::shared_ptr<Instance> instance, Instant deadline);

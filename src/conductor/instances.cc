@@ -53,18 +53,6 @@ std::string lastLines(const OutputTail& output) {
   return text;
 }
 
-net::RequestHead hookRequest(std::string method, std::string target, const Instance& instance,
-                             std::string_view requestId, std::string_view controlPath) {
-  net::RequestHead head;
-  head.method = std::move(method);
-  head.target = std::move(target);
-  head.headers.add("Host", "127.0.0.1");
-  head.headers.add("x-fc-request-id", requestId);
-  head.headers.add("x-fc-function-name", instance.revision->ref.name);
-  head.headers.add("x-fc-control-path", controlPath);
-  return head;
-}
-
 Error notStarted(Error error) {
   if (error.code.empty() || error.code == "InvalidArgument") error.code = "FunctionNotStarted";
   error.kind = ErrorKind::Unavailable;
@@ -180,6 +168,18 @@ net::Task<Result<void>> Conductor::initialize(std::shared_ptr<Instance> instance
   const Hook& hook = instance->revision->spec.initializer;
   const auto failed = [&](std::string why) {
     return fail(ErrorKind::Unavailable,
+// A hook has no request that it is for, so the instance's name stands for the request's id.
+net::RequestHead Conductor::hookRequest(std::string method, std::string target,
+                                        const Instance& instance) const {
+  net::RequestHead head;
+  head.method = std::move(method);
+  head.headers.add("Host", "127.0.0.1");
+  addContainerHeaders(head.headers, *instance.revision,
+                      {instance.name, instance.revision->version, target});
+  head.target = std::move(target);
+  return head;
+}
+
                 fmt::format("initializer of function '{}' {}. Logs: {}",
                             instance->revision->ref.name, why, lastLines(instance->output)),
                 "InitializationError");
@@ -193,8 +193,7 @@ net::Task<Result<void>> Conductor::initialize(std::shared_ptr<Instance> instance
     if (*code != 0) co_return failed(fmt::format("ended with exit code {}", *code));
     co_return Result<void>{};
   }
-  net::RequestHead head =
-      hookRequest("POST", "/initialize", *instance, instance->name, "/initialize");
+  net::RequestHead head = hookRequest("POST", "/initialize", *instance);
   const net::SpooledBody empty;
   auto answer = co_await net::call(loop_, connection, std::move(head), empty, limits::kApiBody,
                                    loop_.now() + hook.timeout, settings_.spoolDirectory);
@@ -244,7 +243,7 @@ net::Task<Result<void>> Conductor::callPreStop(std::shared_ptr<Instance> instanc
   }
   auto connection = co_await connectionTo(instance, loop_.now() + kConnectForPreStop);
   if (!connection) co_return fail(std::move(connection.error()));
-  net::RequestHead head = hookRequest("GET", "/pre-stop", *instance, instance->name, "/pre-stop");
+  net::RequestHead head = hookRequest("GET", "/pre-stop", *instance);
   const net::SpooledBody empty;
   auto answer = co_await net::call(loop_, **connection, std::move(head), empty, limits::kApiBody,
                                    loop_.now() + hook.timeout, settings_.spoolDirectory);

@@ -59,11 +59,8 @@ net::Task<Result<net::WholeAnswer>> Attempt::send(net::RequestHead head,
   auto connection = co_await reach();
   if (!connection) co_return fail(std::move(connection.error()));
   const conductor::Settings& settings = conductor_.settings();
-  const conductor::Revision& revision = *invocation_->revision;
-  addContainerHeaders(head.headers, revision,
-                      {revision.ref.account, settings.region, invocation_->requestId,
-                       invocation_->qualifier, std::string(controlPath),
-                       conductor_.credentialsFor(revision, conductor::CredentialPlace::Request)});
+  conductor_.addContainerHeaders(head.headers, *invocation_->revision,
+                                 {invocation_->requestId, invocation_->qualifier, controlPath});
   auto answer = co_await net::call(conductor_.loop(), **connection, std::move(head), body,
                                    limits::kSyncBody, deadline(), settings.spoolDirectory);
   if (answer) {

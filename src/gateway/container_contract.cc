@@ -16,25 +16,6 @@ bool isFunctionComputeHeader(std::string_view name) {
 
 }  // namespace
 
-void addContainerHeaders(net::Headers& headers, const conductor::Revision& revision,
-                         const ContainerContext& context) {
-  const FunctionSpec& spec = revision.spec;
-  headers.add("x-fc-request-id", context.requestId);
-  headers.add("x-fc-function-name", spec.name);
-  // A handler is a user's text; one that is no header value stays out.
-  if (net::isFieldValue(spec.handler)) headers.add("x-fc-function-handler", spec.handler);
-  headers.add("x-fc-function-memory", std::to_string(spec.memory.wholeMib()));
-  headers.add("x-fc-region", context.region);
-  headers.add("x-fc-account-id", context.account);
-  headers.add("x-fc-qualifier", context.qualifier);
-  headers.add("x-fc-version-id", revision.version);
-  headers.add("x-fc-control-path", context.controlPath);
-  if (!context.credentials) return;
-  headers.add("x-fc-access-key-id", context.credentials->id);
-  headers.add("x-fc-access-key-secret", context.credentials->secret);
-  headers.add("x-fc-security-token", context.credentials->token);
-}
-
 void addServerTiming(net::Headers& headers, const conductor::Invocation& invocation,
                      Duration served) {
   if (invocation.warmth != planner::Warmth::Cold) return;

@@ -176,8 +176,6 @@ TEST_F(GatewayTest, WhatIsNotThereIsRefusedInWords) {
   });
 }
 
-// ---- temporary credentials
-
 TEST_F(GatewayTest, ContainersGetTheCredentialsOfTheirRoleAndOfNoOther) {
   world.runtime.script.app = mirror;
   RoleCredentials credentials(world.catalog, std::string(64, 'm'));
@@ -215,6 +213,28 @@ TEST_F(GatewayTest, ContainersGetTheCredentialsOfTheirRoleAndOfNoOther) {
       EXPECT_FALSE((co_await sees()).contains("x-fc-access-key")) << fields;
     }
   });
+}
+
+TEST_F(GatewayTest, HooksGetTheCredentialsToo) {
+  RoleCredentials credentials(world.catalog, std::string(64, 'm'));
+  world.conductor->useCredentials(credentials);
+  OKIBI_CHECK(world.catalog.resources().put({{std::string(kAccount), ""}, "caller"},
+                                            Role{"7", {}, {}, {}}));
+  std::string seen;  // control paths with a token
+  world.runtime.script.app = [&](net::Exchange& exchange, FakeInstance&) -> net::Task<void> {
+    const net::Headers& headers = exchange.request().headers;
+    if (headers.get("x-fc-security-token")) seen += headers.getOr("x-fc-control-path", "");
+    co_await net::answer(exchange, {}, "");
+  };
+  world.run([&]() -> net::Task<void> {
+    co_await deploy([](FunctionSpec& spec) {
+      spec.inertFields = R"({"role":"caller"})";
+      spec.initializer.handler = spec.preStop.handler = "h";
+    });
+    EXPECT_EQ((co_await ask(invocation(), "event")).status, 200);
+    while (!world.runtime.running().empty()) co_await world.loop->sleep(10ms);
+  });
+  EXPECT_EQ(seen, "/initialize/invoke/pre-stop");
 }
 
 // ---- asynchronous invocation

@@ -86,15 +86,13 @@ struct Gateway::Passing {
   std::string word;  // the container's x-fc-status
 
   void filterRequest(net::RequestHead& head) const {
-    const conductor::Revision& revision = *attempt.invocation().revision;
+    const conductor::Invocation& invocation = attempt.invocation();
     dropForgedHeaders(head.headers);
     std::string target = route.target;
     passOn(route.claims, head, target);
     head.target = std::move(target);
-    addContainerHeaders(head.headers, revision,
-                        {revision.ref.account, conductor.settings().region, requestId,
-                         attempt.invocation().qualifier, "/http-invoke",
-                         conductor.credentialsFor(revision, conductor::CredentialPlace::Request)});
+    conductor.addContainerHeaders(head.headers, *invocation.revision,
+                                  {requestId, invocation.qualifier, "/http-invoke"});
   }
   void filterResponse(net::ResponseHead& head, Instant now) {
     word = head.headers.getOr("x-fc-status", "");
