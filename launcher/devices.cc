@@ -1,46 +1,25 @@
 #include "launcher/devices.h"
 
-#include <algorithm>
-
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "launcher/bind.h"
 
 namespace okibi::launcher::devices {
 
 namespace {
 
+using bind::attach;
+using bind::copyOf;
+using bind::needDirectory;
+using bind::openInside;
+using bind::setAttributes;
+
 constexpr unsigned long kSafe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 constexpr unsigned kMemoryMajor = 1;  // null, zero … but also mem, kmem and port
-
-// Links of the image may lead elsewhere in the image, never through a descriptor of this process.
-Fd openInside(int directory, const std::string& name, unsigned long long flags) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC | flags;
-  how.resolve = RESOLVE_NO_MAGICLINKS;
-  return Fd(static_cast<int>(syscall(SYS_openat2, directory, name.c_str(), &how, sizeof(how))));
-}
-
-// The directory at an absolute path; missing parts of it are made.
-Outcome<Fd> needDirectory(const std::string& path) {
-  Fd at = openInside(AT_FDCWD, "/", O_DIRECTORY);
-  for (std::size_t begin = 1; begin < path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    const std::string part = path.substr(begin, end - begin);
-    begin = end + 1;
-    if (part.empty()) continue;
-    if (mkdirat(at.get(), part.c_str(), 0755) != 0 && errno != EEXIST)
-      return failed("mkdir " + path);
-    Fd next = openInside(at.get(), part, O_DIRECTORY);
-    if (!next) return failed("open " + path);
-    at = std::move(next);
-  }
-  return at;
-}
 
 std::string parentOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -64,24 +43,6 @@ Outcome<Fd> needTarget(const std::string& path, Kind kind) {
   return openInside(parent->get(), name, 0);
 }
 
-Status setAttributes(int fd, std::uint64_t attributes, const std::string& path) {
-  mount_attr set{};
-  set.attr_set = attributes;
-  if (mount_setattr(fd, "", AT_EMPTY_PATH, &set, sizeof(set)) != 0) {
-    return failed("set the attributes of " + path);
-  }
-  return {};
-}
-
-Outcome<Fd> copyOf(const std::string& hostPath, std::uint64_t attributes) {
-  Fd copy(open_tree(AT_FDCWD, hostPath.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (!copy) return failed("open " + hostPath);
-  if (Status set = setAttributes(copy.get(), attributes, hostPath); !set) {
-    return std::unexpected(set.error());
-  }
-  return copy;
-}
-
 // Resolved, so that a link in the state directory leads nowhere.
 bool isBelow(const std::string& path, const std::string& directory) {
   char* resolved = realpath(path.c_str(), nullptr);
@@ -97,7 +58,8 @@ Outcome<Fd> openNode(const runtime::DeviceNode& node, const std::string& state, 
   if (!node.hostPath.starts_with("/dev/") && !isBelow(node.hostPath, state)) {
     return refused(node.hostPath + " is not below /dev");
   }
-  Outcome<Fd> copy = copyOf(node.hostPath, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  Outcome<Fd> copy =
+      copyOf(AT_FDCWD, node.hostPath, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, node.hostPath);
   if (!copy) return copy;
   struct stat info{};
   if (fstat(copy->get(), &info) != 0) return failed("stat " + node.hostPath);
@@ -114,25 +76,20 @@ Outcome<Fd> openNode(const runtime::DeviceNode& node, const std::string& state, 
 
 Outcome<Fd> openMount(const runtime::HostMount& mount, const std::string& state) {
   if (!mount.writable) {
-    return copyOf(mount.hostPath, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    return copyOf(AT_FDCWD, mount.hostPath,
+                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, mount.hostPath);
   }
   if (!isBelow(mount.hostPath, state)) {
     return refused(mount.hostPath + " may not be written: it is not the platform's");
   }
   Outcome<Fd> copy =
-      copyOf(mount.hostPath, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+      copyOf(AT_FDCWD, mount.hostPath, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+             mount.hostPath);
   struct stat info{};
   if (copy && (fstat(copy->get(), &info) != 0 || !S_ISREG(info.st_mode))) {
     return refused(mount.hostPath + " is not a file");
   }
   return copy;
-}
-
-// A detached copy is attached once; the directory of the image under it stays as it is.
-Status attach(const Fd& source, const Fd& target, const std::string& path) {
-  constexpr unsigned kEmpty = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-  if (move_mount(source.get(), "", target.get(), "", kEmpty) != 0) return failed("mount " + path);
-  return {};
 }
 
 Status placeSource(const Fd& source, const std::string& path) {

@@ -51,6 +51,14 @@ Status deviceSources(Sandbox& sandbox) {
   return {};
 }
 
+Status modelSources(Sandbox& sandbox) {
+  Outcome<std::vector<Fd>> sources =
+      models::openSources(sandbox.order.request.models, sandbox.machine.modelRoots);
+  if (!sources) return std::unexpected(sources.error());
+  sandbox.modelSources = std::move(*sources);
+  return {};
+}
+
 Status enterRoot(Sandbox& sandbox) {
   return mounts::enterRoot(sandbox.machine.rootMount);
 }
@@ -74,6 +82,11 @@ Status masks(Sandbox&) {
 }
 Status networkFiles(Sandbox& sandbox) {
   return rootfs::writeNetworkFiles(sandbox.order.request.name);
+}
+Status placeModels(Sandbox& sandbox) {
+  Status placed = models::place(sandbox.order.request.models, sandbox.modelSources);
+  sandbox.modelSources.clear();
+  return placed;
 }
 Status directories(Sandbox& sandbox) {
   return rootfs::makeDirectories(sandbox.order.request.workingDirectory);
@@ -180,6 +193,7 @@ constexpr Step kSteps[] = {
     {"mount namespace", isolateMounts},
     {"overlay", overlay},
     {"device sources", deviceSources},
+    {"model directories", modelSources},
     {"pivot_root", enterRoot},
     {"proc", proc},
     {"dev", dev},
@@ -187,6 +201,7 @@ constexpr Step kSteps[] = {
     {"sys", sys},
     {"cgroup view", cgroupView},
     {"network files", networkFiles},
+    {"model mounts", placeModels},
     {"working directory", directories},
     {"devices", placeDevices},
     {"masks", masks},

@@ -11,6 +11,7 @@
 #include "launcher/cgroup.h"
 #include "launcher/devices.h"
 #include "launcher/identity.h"
+#include "launcher/models.h"
 #include "launcher/seccomp.h"
 #include "launcher/sys.h"
 #include "runtime/protocol.h"
@@ -25,6 +26,7 @@ struct Machine {
       rootMount;  // an empty directory; every instance mounts its root there, in its own namespace
   int launcherPid = 0;
   std::string stateDirectory;  // the daemon's
+  models::Roots modelRoots;
 };
 
 // The ends an instance's first process is given.
@@ -44,6 +46,7 @@ struct Sandbox {
   LaunchOrder order;
   LaunchEnds ends;
   devices::Sources deviceSources;
+  std::vector<Fd> modelSources;
   Identity identity;
   std::vector<std::string> environment;  // of the application, PATH and HOME completed
 };

@@ -34,6 +34,21 @@ Flags readFlags(int count, char** arguments) {
   return flags;
 }
 
+// Of each "--model-root=NAME=PATH".
+models::Roots readModelRoots(int count, char** arguments) {
+  constexpr std::string_view kFlag = "--model-root=";
+  models::Roots roots;
+  for (int i = 1; i < count; ++i) {
+    std::string_view text = arguments[i];
+    if (!text.starts_with(kFlag)) continue;
+    text.remove_prefix(kFlag.size());
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    roots[std::string(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+  return roots;
+}
+
 // A mount namespace of our own: the disks' mounts are seen by nobody else and end with us. Mounts
 // that the host makes later still come in.
 Status isolate(const LauncherOptions& options) {
@@ -96,7 +111,7 @@ int check(const std::string& stateDirectory) {
   return good ? 0 : 1;
 }
 
-int serve(Flags& flags) {
+int serve(Flags& flags, models::Roots modelRoots) {
   Fd daemon(3);
   LauncherOptions options;
   std::string stateDirectory = flags["--state-dir"];
@@ -111,6 +126,7 @@ int serve(Flags& flags) {
     (void)runtime::sendPacket(daemon.get(), runtime::encode(runtime::Unable{ground.error()}));
     return 1;
   }
+  ground->machine.modelRoots = std::move(modelRoots);
   Outcome<int> janitor = startJanitor(ground->machine.cgroups, ground->top, ground->run);
   if (!janitor) {
     (void)runtime::sendPacket(daemon.get(), runtime::encode(runtime::Unable{janitor.error()}));
@@ -134,7 +150,9 @@ int main(int count, char** arguments) {
   if (flags.contains("--check")) {
     return check(flags.contains("--state-dir") ? flags["--state-dir"] : std::string("/tmp"));
   }
-  if (flags.contains("--serve") && flags.contains("--state-dir")) return serve(flags);
+  if (flags.contains("--serve") && flags.contains("--state-dir")) {
+    return serve(flags, readModelRoots(count, arguments));
+  }
   std::fputs(
       "okibi-launcher is started by okibi. By hand: okibi-launcher --check [--state-dir=DIR]\n",
       stderr);

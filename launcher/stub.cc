@@ -82,7 +82,7 @@ void runStub(const Machine& machine, const CgroupSet& cgroups, Fd inherited) {
   if (pid == 0) {
     socket.reset();
     v2Group->reset();
-    runInit(Sandbox{machine, std::move(order), std::move(ends), {}, {}, {}});
+    runInit(Sandbox{machine, std::move(order), std::move(ends), {}, {}, {}, {}});
   }
   if (pid < 0) giveUp(socket, "clone", Failure{"", errno, "clone3"});
   const int fd = pidfd.get();

@@ -37,7 +37,8 @@ class Contender {
 };
 
 Result<std::unique_ptr<Contender>> makeForkExec(const Settings& settings);
-Result<std::unique_ptr<Contender>> makeNative(const Settings& settings);
+enum class Models { None, OneDirectory };
+Result<std::unique_ptr<Contender>> makeNative(const Settings& settings, Models models);
 // `runtime`: "crun" or "runc".
 Result<std::unique_ptr<Contender>> makeOciRuntime(const Settings& settings,
                                                   const std::string& runtime);

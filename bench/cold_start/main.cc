@@ -32,7 +32,10 @@ std::vector<std::unique_ptr<Contender>> makeContenders(const Plan& plan) {
     }
   };
   add("fork+exec", makeForkExec(plan.settings));
-  if (!plan.settings.launcher.empty()) add("okibi sandbox", makeNative(plan.settings));
+  if (!plan.settings.launcher.empty()) {
+    add("okibi sandbox", makeNative(plan.settings, Models::None));
+    add("okibi sandbox with a model directory", makeNative(plan.settings, Models::OneDirectory));
+  }
   if (!plan.settings.url.empty()) add("okibi", makeUrl(plan.settings));
   for (const std::string& runtime : plan.runtimes)
     add(runtime, makeOciRuntime(plan.settings, runtime));

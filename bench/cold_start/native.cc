@@ -13,22 +13,29 @@ namespace {
 
 class Native final : public Contender {
  public:
-  explicit Native(const Settings& settings) : settings_(settings) {}
+  Native(const Settings& settings, Models models) : settings_(settings), models_(models) {}
   ~Native() override {
     (void)reset();
     loop_.reset();
   }
-  std::string name() const override { return "okibi sandbox"; }
+  std::string name() const override {
+    return models_ == Models::None ? "okibi sandbox" : "okibi sandbox with a model directory";
+  }
 
   Result<void> open() {
-    std::filesystem::path state = settings_.scratch / "state", image = settings_.scratch / "layer";
+    const std::filesystem::path own =
+        settings_.scratch / (models_ == Models::None ? "native" : "native-models");
+    const std::filesystem::path state = own / "state", image = own / "layer",
+                                models = own / "models";
     std::filesystem::create_directories(state);
     std::filesystem::create_directories(image);
+    std::filesystem::create_directories(models);
     std::filesystem::copy_file(settings_.program, image / "echo",
                                std::filesystem::copy_options::overwrite_existing);
     loop_ = std::make_unique<net::Loop>();
-    auto made = runtime::NativeRuntime::create(
-        *loop_, {.launcherPath = settings_.launcher, .stateDirectory = state});
+    auto made = runtime::NativeRuntime::create(*loop_, {.launcherPath = settings_.launcher,
+                                                        .stateDirectory = state,
+                                                        .modelRoots = {{"bench", models, {}}}});
     if (!made) return fail(std::move(made.error()));
     runtime_ = std::move(*made);
     spec_.name = "c-bench";
@@ -38,6 +45,8 @@ class Native final : public Contender {
     spec_.cpu = MilliCpu{2000};
     spec_.memory = spec_.disk = Bytes::mib(512);
     spec_.sharedMemory = limits::kShmDefault;
+    std::filesystem::create_directories(models / "one");
+    if (models_ == Models::OneDirectory) spec_.models = {{"bench", "one", "/models/one"}};
     return {};
   }
 
@@ -79,6 +88,7 @@ class Native final : public Contender {
   }
 
   Settings settings_;
+  Models models_;
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<runtime::NativeRuntime> runtime_;
   seams::InstanceSpec spec_;
@@ -87,8 +97,8 @@ class Native final : public Contender {
 
 }  // namespace
 
-Result<std::unique_ptr<Contender>> makeNative(const Settings& settings) {
-  auto native = std::make_unique<Native>(settings);
+Result<std::unique_ptr<Contender>> makeNative(const Settings& settings, Models models) {
+  auto native = std::make_unique<Native>(settings, models);
   if (Result<void> opened = native->open(); !opened) return fail(std::move(opened.error()));
   return native;
 }

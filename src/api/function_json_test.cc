@@ -22,6 +22,7 @@ constexpr std::string_view kWhole = R"({
   "instanceLifecycleConfig":{"initializer":{"handler":"i","timeout":30},
     "preStop":{"handler":"p","timeout":9}},
   "environmentVariables":{"A":"1"},"tags":[{"Key":"k","Value":"v"}],
+  "okibi":{"modelDirectories":[{"name":"weights","subdirectory":"a/b","mountDir":"/models"}]},
   "role":"acs:ram::1:role/r","logConfig":{"project":"p"},"somethingNew":[1]})";
 
 FunctionSpec whole() {
@@ -61,6 +62,7 @@ TEST(FunctionJson, ReadsEveryField) {
   EXPECT_EQ(spec.preStop, (Hook{"p", {}, Seconds(9)}));
   EXPECT_EQ(spec.environment.at("A"), "1");
   EXPECT_EQ(spec.tags.at("k"), "v");
+  EXPECT_EQ(spec.modelDirectories, (std::vector<ModelDirectory>{{"weights", "a/b", "/models"}}));
   EXPECT_NE(spec.inertFields.find("role/r"), std::string::npos);
   EXPECT_EQ(spec.inertFields.find("somethingNew"), std::string::npos);
 }
@@ -135,6 +137,14 @@ TEST(FunctionJson, EveryRefusalNamesItsField) {
       {R"("vpcConfig":{"vpcId":"vpc-1"})", "vpcConfig.vpcId: "},
       {R"("nasConfig":{"mountPoints":[{"serverAddr":"a"}]})", "nasConfig.mountPoints: "},
       {R"("ossMountConfig":{"mountPoints":[{"bucketName":"a"}]})", "ossMountConfig.mountPoints: "},
+      {R"("nasConfig":{"mountPoints":[{"serverAddr":"a"}]})", "okibi.modelDirectories"},
+      {R"("okibi":[])", "okibi: must be an object"},
+      {R"("okibi":{"modelDirectory":[]})", "okibi.modelDirectory: is unknown; known here: model"},
+      {R"("okibi":{"modelDirectories":{}})", "okibi.modelDirectories: must be a list"},
+      {R"("okibi":{"modelDirectories":[{"name":"a"}]})",
+       "okibi.modelDirectories[0].mountDir: is required"},
+      {R"("okibi":{"modelDirectories":[{"name":"a","mountDir":"/a","subDirectory":"b"}]})",
+       "okibi.modelDirectories[0].subDirectory: is unknown; known here: name, subdirectory, mount"},
       {R"("polarFsConfig":{"mountPoints":[{"a":"b"}]})", "polarFsConfig.mountPoints: "},
       {R"("juiceFsConfig":{"mountPoints":[{"a":"b"}]})", "juiceFsConfig.mountPoints: "},
       {R"("layers":["acs:fc:x:y:layers/z/versions/1"])", "layers: "},
@@ -217,6 +227,20 @@ TEST(FunctionUpdate, EmptyGpuConfigTakesTheGpuAway) {
   ASSERT_TRUE(after);
   EXPECT_FALSE(after->gpu);
   EXPECT_TRUE(after->environment.empty());
+}
+
+TEST(FunctionUpdate, ModelDirectoriesStayUntilTheyAreNamed) {
+  const auto after = [](const char* text) {
+    const auto updated = readFunctionUpdate(text, whole());
+    EXPECT_TRUE(updated) << text;
+    return updated ? updated->modelDirectories : std::vector<ModelDirectory>{};
+  };
+  for (const char* unnamed : {"{}", R"({"okibi":{}})", R"({"okibi":null})"}) {
+    EXPECT_EQ(after(unnamed), whole().modelDirectories) << unnamed;
+  }
+  EXPECT_TRUE(after(R"({"okibi":{"modelDirectories":[]}})").empty());
+  const std::vector<ModelDirectory> other{{"b", "", "/b"}};
+  EXPECT_EQ(after(R"({"okibi":{"modelDirectories":[{"name":"b","mountDir":"/b"}]}})"), other);
 }
 
 TEST(FunctionUpdate, InertFieldsAreReplacedOneByOne) {

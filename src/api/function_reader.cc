@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "api/function_json.h"
 #include "api/json_reader.h"
@@ -53,7 +55,9 @@ void refuseWhatCannotAct(const Reader& in) {
   for (std::string_view key : kMounts) {
     const auto config = in.object(key);
     if (config && config->hasValue("mountPoints")) {
-      config->complain("mountPoints", "mounting is not offered here; leave it empty");
+      config->complain("mountPoints",
+                       "network storage is not mounted here; leave it empty, and give models to "
+                       "the function by okibi.modelDirectories");
     }
   }
   if (const auto vpc = in.object("vpcConfig")) {
@@ -160,6 +164,33 @@ void readCpu(const Reader& in, FunctionSpec& spec) {
   spec.cpu = MilliCpu{static_cast<int>(std::llround(milli))};
 }
 
+void onlyKeys(const Reader& in, std::initializer_list<std::string_view> known) {
+  for (const std::string& key : in.keys()) {
+    if (std::ranges::find(known, key) != known.end()) continue;
+    in.complain(key, fmt::format("is unknown; known here: {}", fmt::join(known, ", ")));
+  }
+}
+
+// Our own section. Unlike the rest it refuses what it does not know: a misspelt subdirectory would
+// give the whole root.
+void readOkibi(const Reader& in, FunctionSpec& spec) {
+  const auto own = in.object("okibi");
+  if (!own) return;
+  onlyKeys(*own, {"modelDirectories"});
+  const auto list = own->objects("modelDirectories");
+  if (!list) return;
+  spec.modelDirectories.clear();
+  for (const Reader& one : *list) {
+    onlyKeys(one, {"name", "subdirectory", "mountDir"});
+    for (std::string_view key : {"name", "mountDir"}) {
+      if (!one.has(key)) one.complain(key, "is required");
+    }
+    spec.modelDirectories.push_back({one.text("name").value_or(""),
+                                     one.text("subdirectory").value_or(""),
+                                     one.text("mountDir").value_or("")});
+  }
+}
+
 void readTags(const Reader& in, FunctionSpec& spec) {
   const auto tags = in.objects("tags");
   if (!tags) return;
@@ -208,6 +239,7 @@ void readCommon(const Reader& in, FunctionSpec& spec) {
     readHook(*hooks, "preStop", spec.preStop);
   }
   assign(spec.environment, in.textMap("environmentVariables"));
+  readOkibi(in, spec);
   refuseWhatCannotAct(in);
   readInert(in, spec);
 }

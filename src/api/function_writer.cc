@@ -63,6 +63,16 @@ json::object hookJson(const Hook& hook) {
   return out;
 }
 
+json::object okibiJson(const FunctionSpec& spec) {
+  json::array directories;
+  for (const ModelDirectory& one : spec.modelDirectories) {
+    directories.push_back(json::object{{"name", toJsonText(one.root)},
+                                       {"subdirectory", toJsonText(one.subdirectory)},
+                                       {"mountDir", toJsonText(one.mountDir)}});
+  }
+  return {{"modelDirectories", std::move(directories)}};
+}
+
 void putSpec(json::object& out, const FunctionSpec& spec) {
   out["functionName"] = toJsonText(spec.name);
   out["handler"] = toJsonText(spec.handler);
@@ -93,6 +103,7 @@ void putSpec(json::object& out, const FunctionSpec& spec) {
     tags.push_back(json::object{{"Key", toJsonText(key)}, {"Value", toJsonText(value)}});
   }
   out["tags"] = std::move(tags);
+  if (!spec.modelDirectories.empty()) out["okibi"] = okibiJson(spec);
 }
 
 void putState(json::object& out, const Function& function) {

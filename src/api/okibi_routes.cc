@@ -82,10 +82,16 @@ json::array cardList(const Call& call) {
 }
 
 Result<Answer> info(const Call& call) {
+  json::array roots;
+  for (const std::string& name :
+       modelRootNames(call.conductor.settings().modelRoots, call.account)) {
+    roots.emplace_back(toJsonText(name));
+  }
   return ok(json::serialize(json::object{{"version", OKIBI_VERSION},
                                          {"accountId", toJsonText(call.account)},
                                          {"region", toJsonText(call.region())},
                                          {"runtime", toJsonText(call.conductor.settings().runtime)},
+                                         {"modelRoots", std::move(roots)},
                                          {"cards", cardList(call)}}));
 }
 

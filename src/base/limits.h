@@ -32,6 +32,11 @@ inline constexpr std::chrono::seconds kHookTimeoutDefault{3};
 inline constexpr std::chrono::seconds kListenTimeout{120};  // start check: the port must accept
 inline constexpr int kTriggersPerFunction = 50;
 
+// Model directories
+inline constexpr std::size_t kModelRoots = 64, kModelRootName = 64;  // of a machine; characters
+inline constexpr std::size_t kModelDirectories = 16;                 // of a function
+inline constexpr std::size_t kModelPathLength = 1024;                // of a path that a user names
+
 // Custom domains (Function Compute's, where it names one)
 inline constexpr std::size_t kDomainsPerAccount = 100;
 inline constexpr std::size_t kDomainNameLength = 253;  // RFC 1035
@@ -44,6 +49,7 @@ inline constexpr std::size_t kCipherSuites = 100;
 
 // Accounts
 inline constexpr std::size_t kAccounts = 1000;
+inline constexpr std::size_t kAccountIdLength = 64;
 inline constexpr std::size_t kKeysPerAccount = 10;
 inline constexpr std::size_t kRolesPerAccount = 100, kGrantsPerRole = 50;
 

@@ -95,6 +95,23 @@ TEST(DeployFile, BodiesOfTheRequests) {
   EXPECT_EQ(plan.notes.size(), 2u);
 }
 
+TEST(DeployFile, TheOkibiSectionIsPartOfTheBodies) {
+  const std::string own =
+      R"(okibi: {modelDirectories: [{name: weights, subdirectory: "3", mountDir: /models}]})";
+  auto plans = readDeployFile(
+      replaced("runtime: custom-container", "runtime: custom-container\n      " + own));
+  ASSERT_TRUE(plans) << plans.error().message;
+  const Json wanted = boost::json::parse(
+      R"({"modelDirectories":[{"name":"weights","subdirectory":"3","mountDir":"/models"}]})");
+  EXPECT_EQ(plans->front().create.at("okibi"), wanted);
+  EXPECT_EQ(plans->front().update.at("okibi"), wanted);
+  EXPECT_NE(
+      errorOf(replaced("runtime: custom-container",
+                       "runtime: custom-container\n      okibi: {modelDirectories: [{nam: a}]}"))
+          .find("did you mean 'name'?"),
+      std::string::npos);
+}
+
 TEST(DeployFile, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(errorOf(replaced("memorySize", "memorysize")),
             "resources.infer.props: unknown key 'memorysize'; did you mean 'memorySize'?");

@@ -44,6 +44,12 @@ void describeFunction(const Json& function, const boost::json::array& triggers) 
   line("timeout", text(function, "timeout") + " s");
   if (field(function, "idleTimeout")) line("idle timeout", text(function, "idleTimeout") + " s");
   line("concurrency", text(function, "instanceConcurrency") + " per instance");
+  const Json own = member(function, "okibi");
+  for (const Json& one : items(own, "modelDirectories")) {
+    const std::string below = text(one, "subdirectory");
+    line("models", fmt::format("{}{}{} at {}", text(one, "name"), below.empty() ? "" : "/", below,
+                               text(one, "mountDir")));
+  }
   line("created", text(function, "createdTime"));
   line("modified", text(function, "lastModifiedTime"));
   line("ARN", text(function, "functionArn"));

@@ -32,7 +32,9 @@ constexpr ObjectSchema kObjects[] = {
      "idleTimeout disableOndemand layers logConfig vpcConfig nasConfig ossMountConfig "
      "polarFsConfig juiceFsConfig disableInjectCredentials tracingConfig customDNS tags "
      "instanceIsolationMode sessionAffinity sessionAffinityConfig triggers asyncInvokeConfig "
-     "concurrencyConfig provisionConfig scalingConfig vpcBinding customDomain annotations"},
+     "concurrencyConfig provisionConfig scalingConfig vpcBinding customDomain annotations okibi"},
+    {"okibi", "modelDirectories"},
+    {"okibi.modelDirectories[]", "name subdirectory mountDir"},
     {"gpuConfig", "gpuType gpuMemorySize"},
     {"customContainerConfig",
      "image port command entrypoint healthCheckConfig registryConfig acrInstanceId "

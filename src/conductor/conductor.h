@@ -45,6 +45,7 @@ struct Settings {
   // Functions may name OCI layouts ("oci:/path") below these folders; any other must have been
   // imported.
   std::vector<std::filesystem::path> layoutRoots;
+  std::vector<ModelRoot> modelRoots;
   std::vector<Card> cards;
   int cpus = 1;
   Bytes memory;
@@ -197,7 +198,6 @@ class Conductor : private seams::InstanceListener {
   net::Task<Result<std::shared_ptr<Session>>> openSession(SessionOrder order);
   void closeSession(const std::shared_ptr<Session>& session);
 
-  // What a container of `revision` is to have there; null: nothing, as it has no role.
   // Adds the x-fc-* headers that a container may rely on, its role's credentials among them.
   // REQUIRES: the caller's own x-fc-* are gone.
   struct RequestLabels {
@@ -206,6 +206,7 @@ class Conductor : private seams::InstanceListener {
   };
   void addContainerHeaders(net::Headers& headers, const Revision& revision,
                            const RequestLabels& labels) const;
+  // What a container of `revision` is to have there; null: nothing, as it has no role.
   std::shared_ptr<const Credentials> credentialsFor(const Revision& revision,
                                                     CredentialPlace place) const;
 
@@ -234,6 +235,7 @@ class Conductor : private seams::InstanceListener {
   // Deployment (conductor/deployment.cc)
   net::Task<void> deploy(FunctionRef ref, std::uint64_t revision);
   Result<void> checkImageSource(const FunctionSpec& spec) const;
+  Result<void> checkModelDirectories(const std::string& account, const FunctionSpec& spec) const;
   Result<seams::PreparedImage> findImported(const std::string& reference) const;
   net::Task<Result<seams::PreparedImage>> makePresent(ContainerConfig container);
   void activate(const Function& function, seams::PreparedImage image);
@@ -269,10 +271,10 @@ class Conductor : private seams::InstanceListener {
   net::Task<Result<void>> bringUp(std::shared_ptr<Instance> instance);
   net::Task<Result<std::unique_ptr<net::HttpConnection>>> awaitListening(
       std::shared_ptr<Instance> instance);
-  net::Task<Result<void>> initialize(std::shared_ptr<Instance> instance,
-                                     net::HttpConnection& connection);
   net::RequestHead hookRequest(std::string method, std::string target,
                                const Instance& instance) const;
+  net::Task<Result<void>> initialize(std::shared_ptr<Instance> instance,
+                                     net::HttpConnection& connection);
   // An idle connection to it, or a new one.
   net::Task<Result<std::unique_ptr<net::HttpConnection>>> connectionTo(
       std::shared_ptr<Instance> instance, Instant deadline);

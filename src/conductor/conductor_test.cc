@@ -463,6 +463,44 @@ TEST(Start, AFailedStepIsNamedAndTheNextCallTriesAgain) {
   });
 }
 
+TEST(Start, ModelDirectoriesAreThoseOfTheAccount) {
+  World world([](Settings& settings) {
+    settings.modelRoots = {{"weights", "/srv/models", {}},
+                           {"private", "/srv/private", {"another"}}};
+  });
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec wanted = world.spec("f");
+    wanted.modelDirectories = {{"private", "", "/models"}};
+    const auto refused = world.conductor->create(std::string(testing::kAccount), wanted);
+    EXPECT_EQ(
+        refused.error().message,
+        "okibi.modelDirectories[0].name: 'private' is unknown; this account may use: weights");
+    EXPECT_EQ(refused.error().code, "InvalidArgument");
+    wanted.modelDirectories = {{"weights", "llama", "/models"}};
+    co_await world.deploy(wanted);
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    EXPECT_EQ(world.runtime.running().back()->spec.models, wanted.modelDirectories);
+    wanted.modelDirectories[0].mountDir = "/proc";
+    EXPECT_EQ(world.conductor->update(World::ref("f"), wanted).error().code, "InvalidArgument");
+  });
+}
+
+TEST(Start, AProcessCannotBeGivenModelDirectories) {
+  World world([](Settings& settings) {
+    settings.modelRoots = {{"weights", "/srv/models", {}}};
+    settings.runtime = "process";
+  });
+  world.run([&]() -> net::Task<void> {
+    FunctionSpec wanted = world.spec("f");
+    wanted.modelDirectories = {{"weights", "", "/models"}};
+    const auto refused = world.conductor->create(std::string(testing::kAccount), wanted);
+    EXPECT_TRUE(contains(refused.error().message, "okibi.modelDirectories: "))
+        << refused.error().message;
+    EXPECT_TRUE(contains(refused.error().message, "--runtime process"));
+    co_return;
+  });
+}
+
 TEST(Start, AnAppThatExitsIsReportedWithItsLastLines) {
   World world;
   world.runtime.script.output = "loading\nno such model: x.onnx\n";

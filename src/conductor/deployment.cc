@@ -76,6 +76,20 @@ Result<void> Conductor::checkImageSource(const FunctionSpec& spec) const {
               "InvalidArgument");
 }
 
+// At deployment, and again at each start: what the operator approves may have changed since.
+Result<void> Conductor::checkModelDirectories(const std::string& account,
+                                              const FunctionSpec& spec) const {
+  if (spec.modelDirectories.empty()) return {};
+  if (settings_.runtime == "process") {
+    return fail(ErrorKind::Invalid,
+                "okibi.modelDirectories: are not offered by a daemon with --runtime process, which "
+                "cannot make a directory read-only; leave them out",
+                "InvalidArgument");
+  }
+  return validateModelDirectories(spec.modelDirectories,
+                                  modelRootNames(settings_.modelRoots, account));
+}
+
 Result<seams::PreparedImage> Conductor::findImported(const std::string& reference) const {
   for (seams::PreparedImage& image : images_.list()) {
     if (image.reference == reference) return std::move(image);
@@ -96,6 +110,7 @@ Result<const Function*> Conductor::create(const std::string& account, FunctionSp
     return fail(valid.error());
   }
   if (auto allowed = checkImageSource(spec); !allowed) return fail(allowed.error());
+  if (auto allowed = checkModelDirectories(account, spec); !allowed) return fail(allowed.error());
   const FunctionRef ref{account, spec.name};
   if (catalog_.find(ref) != nullptr) {
     return fail(ErrorKind::AlreadyExists, fmt::format("function '{}' exists already", ref.name),
@@ -120,6 +135,9 @@ Result<const Function*> Conductor::update(const FunctionRef& ref, FunctionSpec s
     return fail(valid.error());
   }
   if (auto allowed = checkImageSource(spec); !allowed) return fail(allowed.error());
+  if (auto allowed = checkModelDirectories(ref.account, spec); !allowed) {
+    return fail(allowed.error());
+  }
   Function function = **found;
   ++function.revision;
   function.spec = std::move(spec);

@@ -104,6 +104,11 @@ net::Task<Result<void>> Conductor::bringUp(std::shared_ptr<Instance> instance) {
       planStart(*instance, {instance->revision->ref.account, settings_.region,
                             credentialsFor(*instance->revision, CredentialPlace::Environment)});
   if (!spec) co_return fail(std::move(spec.error()));
+  if (auto allowed =
+          checkModelDirectories(instance->revision->ref.account, instance->revision->spec);
+      !allowed) {
+    co_return fail(withContext(allowed.error(), "The function cannot be started"));
+  }
   if (auto given = giveCard(*instance, *spec); !given) co_return given;
   instance->times.imaged = loop_.now();
   Result<void> started = co_await runtime_.start(*spec);
@@ -163,11 +168,6 @@ net::Task<Result<std::unique_ptr<net::HttpConnection>>> Conductor::awaitListenin
                  "FunctionNotStarted");
 }
 
-net::Task<Result<void>> Conductor::initialize(std::shared_ptr<Instance> instance,
-                                              net::HttpConnection& connection) {
-  const Hook& hook = instance->revision->spec.initializer;
-  const auto failed = [&](std::string why) {
-    return fail(ErrorKind::Unavailable,
 // A hook has no request that it is for, so the instance's name stands for the request's id.
 net::RequestHead Conductor::hookRequest(std::string method, std::string target,
                                         const Instance& instance) const {
@@ -180,6 +180,11 @@ net::RequestHead Conductor::hookRequest(std::string method, std::string target,
   return head;
 }
 
+net::Task<Result<void>> Conductor::initialize(std::shared_ptr<Instance> instance,
+                                              net::HttpConnection& connection) {
+  const Hook& hook = instance->revision->spec.initializer;
+  const auto failed = [&](std::string why) {
+    return fail(ErrorKind::Unavailable,
                 fmt::format("initializer of function '{}' {}. Logs: {}",
                             instance->revision->ref.name, why, lastLines(instance->output)),
                 "InitializationError");

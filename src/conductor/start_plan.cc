@@ -99,6 +99,7 @@ Result<seams::InstanceSpec> planStart(const Instance& instance, const Labels& la
   spec.memory = revision.spec.memory;
   spec.disk = revision.spec.disk;
   spec.sharedMemory = sharedMemoryOf(revision.spec);
+  spec.models = revision.spec.modelDirectories;
   return spec;
 }
 

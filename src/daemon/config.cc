@@ -35,6 +35,34 @@ void setCardTypes(Config& config, const YAML::Node& node) {
   }
 }
 
+ModelRoot modelRoot(const YAML::Node& node) {
+  if (!node.IsMap()) throw YAML::Exception(node.Mark(), "has an entry that is not a map");
+  ModelRoot root;
+  for (const auto& entry : node) {
+    const auto key = entry.first.as<std::string>();
+    if (key == "name") {
+      root.name = entry.second.as<std::string>();
+    } else if (key == "path") {
+      root.path = entry.second.as<std::string>();
+    } else if (key == "accounts") {
+      root.accounts = entry.second.as<std::vector<std::string>>();
+      if (root.accounts.empty()) {
+        throw YAML::Exception(node.Mark(), "has an empty list of accounts; leave it out for all");
+      }
+    } else {
+      throw YAML::Exception(
+          node.Mark(), fmt::format("has an unknown key '{}'; known: name, path, accounts", key));
+    }
+  }
+  return root;
+}
+
+void setModelRoots(Config& config, const YAML::Node& node) {
+  if (!node.IsSequence()) throw YAML::Exception(node.Mark(), "is not a list");
+  config.modelRoots.clear();
+  for (const auto& entry : node) config.modelRoots.push_back(modelRoot(entry));
+}
+
 std::span<const Key> keys() {
   static const auto kKeys = std::to_array<Key>({
       {"listen", [](Config& c, const YAML::Node& n) { c.listen = n.as<std::string>(); }},
@@ -76,6 +104,7 @@ std::span<const Key> keys() {
       {"startTimeoutSeconds",
        [](Config& c, const YAML::Node& n) { c.startTimeout = Seconds(n.as<std::int64_t>()); }},
       {"images.layoutRoots", [](Config& c, const YAML::Node& n) { c.layoutRoots = folders(n); }},
+      {"modelRoots", setModelRoots},
   });
   return kKeys;
 }
@@ -108,10 +137,13 @@ Result<void> applyNode(Config& config, const YAML::Node& root, const std::string
     }
     try {
       key->set(config, entry.second);
-    } catch (const YAML::Exception&) {
+    } catch (const YAML::RepresentationException&) {
       return fail(
           ErrorKind::Invalid,
           fmt::format("configuration line {}: {} has a value of the wrong kind", line, name));
+    } catch (const YAML::Exception& error) {
+      return fail(ErrorKind::Invalid,
+                  fmt::format("configuration line {}: {} {}", line, name, error.msg));
     }
   }
   return {};
@@ -138,7 +170,40 @@ Result<void> applyYamlFile(Config& config, const std::filesystem::path& file) {
   return {};
 }
 
+Result<ModelRoot> parseModelRoot(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos) {
+    return fail(ErrorKind::Invalid,
+                fmt::format("--model-root: '{}' is not NAME=PATH or NAME=PATH:ACCOUNT,…", text));
+  }
+  ModelRoot root{std::string(text.substr(0, equals)), {}, {}};
+  std::string_view path = text.substr(equals + 1);
+  const std::size_t colon = path.rfind(':');
+  if (colon != std::string_view::npos && path.find('/', colon) == std::string_view::npos) {
+    for (std::string_view account : split(path.substr(colon + 1), ',')) {
+      root.accounts.emplace_back(account);
+    }
+    path = path.substr(0, colon);
+  }
+  root.path = path;
+  return root;
+}
+
 namespace {
+
+Result<void> validateModels(const Config& config) {
+  if (config.modelRoots.empty()) return {};
+  if (config.runtime == "process") {
+    return fail(ErrorKind::Invalid,
+                "modelRoots: have no use with runtime process, which cannot make a directory "
+                "read-only");
+  }
+  return validateModelRoots(config.modelRoots);
+}
+
+bool isWithin(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  return (path / "").string().starts_with((folder / "").string());
+}
 
 Result<void> validateTls(const Config& config) {
   if (config.tlsCertificate.empty() != config.tlsKey.empty()) {
@@ -204,6 +269,7 @@ Result<void> validate(const Config& config) {
                 fmt::format("drainSeconds: {} is not in 0–{}", config.drainDeadline.count(),
                             limits::kTimeoutMax.count()));
   }
+  if (auto models = validateModels(config); !models) return models;
   if (auto named = gpu::checkRules(config.cardTypes); !named) return named;
   if (config.gpuContext < Bytes() || config.gpuContext > Bytes::gib(4)) {
     return fail(ErrorKind::Invalid,
@@ -227,6 +293,30 @@ Result<void> validate(const Config& config) {
   return fail(
       ErrorKind::Invalid,
       fmt::format("logLevel: '{}' is not one of debug, info, warning, error", config.logLevel));
+}
+
+Result<void> checkModelRoots(const Config& config) {
+  std::error_code error;
+  const auto state = std::filesystem::weakly_canonical(config.stateDirectory, error);
+  for (const ModelRoot& root : config.modelRoots) {
+    const auto real = std::filesystem::canonical(root.path, error);
+    if (error) {
+      return fail(ErrorKind::NotFound,
+                  fmt::format("modelRoots.{}: '{}': {}", root.name, root.path, error.message()));
+    }
+    if (!std::filesystem::is_directory(real, error)) {
+      return fail(ErrorKind::Invalid,
+                  fmt::format("modelRoots.{}: '{}' is not a directory", root.name, root.path));
+    }
+    if (isWithin(state, real) || isWithin(real, state)) {
+      return fail(
+          ErrorKind::Invalid,
+          fmt::format("modelRoots.{}: '{}' and the state directory '{}' lie in one another; "
+                      "functions must not read it",
+                      root.name, root.path, state.string()));
+    }
+  }
+  return {};
 }
 
 }  // namespace okibi::daemon

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/result.h"
 #include "gpu/card_naming.h"
 #include "model/function.h"
+#include "model/model_directory.h"
 
 namespace okibi::daemon {
 
@@ -54,6 +56,9 @@ struct Config {
   // images.layoutRoots: folders below which functions may name OCI layouts; empty: imported ones
   // only
   std::vector<std::filesystem::path> layoutRoots;
+  // modelRoots: [{name: weights, path: /srv/models, accounts: ["1000000000000001"]}]: folders that
+  // functions may be given to read, by name; without accounts: all may
+  std::vector<ModelRoot> modelRoots;
   std::string logLevel = "info";  // logLevel: debug, info, warning, error
   // runtime: "native": sandboxes; "process": plain processes, which nothing isolates or limits
   std::string runtime = "native";
@@ -63,7 +68,12 @@ struct Config {
 // Overwrites `config` from YAML text. Invalid names line and key.
 Result<void> applyYaml(Config& config, const std::string& text);
 Result<void> applyYamlFile(Config& config, const std::filesystem::path& file);
+// "NAME=PATH" or "NAME=PATH:ACCOUNT,ACCOUNT". Invalid.
+Result<ModelRoot> parseModelRoot(std::string_view text);
 // The rules between values. Invalid.
 Result<void> validate(const Config& config);
+// Whether the model roots are folders of this machine, and none shows the state directory, which
+// must exist. NotFound, Invalid.
+Result<void> checkModelRoots(const Config& config);
 
 }  // namespace okibi::daemon

@@ -73,6 +73,52 @@ TEST(Config, CardTypesAreCheckedAndKeepTheirOrder) {
   EXPECT_FALSE(applyYaml(config, "gpuAllowanceMB: much"));
 }
 
+TEST(Config, ModelRootsOfTheFile) {
+  Config config;
+  ASSERT_TRUE(applyYaml(config,
+                        "modelRoots:\n- {name: weights, path: /srv/models}\n"
+                        "- name: b\n  path: /b\n  accounts: [\"1\", \"2\"]\n"));
+  const std::vector<ModelRoot> wanted{{"weights", "/srv/models", {}}, {"b", "/b", {"1", "2"}}};
+  EXPECT_EQ(config.modelRoots, wanted);
+  EXPECT_TRUE(validate(config));
+  config.runtime = "process";
+  EXPECT_NE(validate(config).error().message.find("read-only"), std::string::npos);
+  config.runtime = "native";
+  config.modelRoots[0].path = "srv";
+  EXPECT_EQ(validate(config).error().message, "modelRoots.weights: 'srv' is not an absolute path");
+  const auto refusal = [](const char* text) {
+    Config other;
+    const auto applied = applyYaml(other, text);
+    return applied ? "taken" : applied.error().message;
+  };
+  EXPECT_EQ(refusal("region: x\nmodelRoots: {a: /a}\n"),
+            "configuration line 2: modelRoots is not a list");
+  EXPECT_EQ(refusal("modelRoots: [{name: a, path: /a, acounts: [\"1\"]}]"),
+            "configuration line 1: modelRoots has an unknown key 'acounts'; known: name, path, "
+            "accounts");
+  EXPECT_EQ(refusal("modelRoots: [{name: a, path: /a, accounts: []}]"),
+            "configuration line 1: modelRoots has an empty list of accounts; leave it out for all");
+  EXPECT_EQ(refusal("modelRoots: [{name: a, path: [/a]}]"),
+            "configuration line 1: modelRoots has a value of the wrong kind");
+}
+
+TEST(Config, ModelRootsOfTheFlag) {
+  const auto parsed = [](std::string_view text) {
+    const auto root = parseModelRoot(text);
+    EXPECT_TRUE(root) << text;
+    return root ? *root : ModelRoot{};
+  };
+  EXPECT_EQ(parsed("w=/srv/models"), (ModelRoot{"w", "/srv/models", {}}));
+  EXPECT_EQ(parsed("w=/srv/models:1,b-2"), (ModelRoot{"w", "/srv/models", {"1", "b-2"}}));
+  EXPECT_EQ(parsed("w=/srv/a:b/c"), (ModelRoot{"w", "/srv/a:b/c", {}}));
+  EXPECT_EQ(parsed("w=/a=b:1"), (ModelRoot{"w", "/a=b", {"1"}}));
+  EXPECT_FALSE(parseModelRoot("/srv/models"));
+  for (const char* bad : {"=/a", "w=", "w=a", "w=/a:", "w=/a:1,"}) {
+    const std::vector<ModelRoot> roots{parsed(bad)};
+    EXPECT_FALSE(validateModelRoots(roots)) << bad;
+  }
+}
+
 TEST(Config, NoAuthIsRefusedOffLoopback) {
   Config config;
   config.authentication = Authentication::None;

@@ -22,6 +22,30 @@ struct TlsFlags {
   }
 };
 
+// Folders of this machine that functions may name.
+struct FolderFlags {
+  std::vector<std::string> layoutRoots, modelRoots;
+
+  void addTo(CLI::App& app) {
+    app.add_option("--layout-root", layoutRoots,
+                   "folder below which functions may name OCI layouts; may be repeated");
+    app.add_option(
+        "--model-root", modelRoots,
+        "NAME=PATH[:ACCOUNT,...]: folder that functions (of these accounts; else of all) "
+        "may be given to read; may be repeated");
+  }
+  Result<void> apply(Config& config) const {
+    if (!layoutRoots.empty()) config.layoutRoots.assign(layoutRoots.begin(), layoutRoots.end());
+    if (!modelRoots.empty()) config.modelRoots.clear();
+    for (const std::string& flag : modelRoots) {
+      auto root = parseModelRoot(flag);
+      if (!root) return fail(root.error());
+      config.modelRoots.push_back(std::move(*root));
+    }
+    return {};
+  }
+};
+
 }  // namespace
 
 std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
@@ -33,7 +57,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   std::optional<std::int64_t> queue, drain, start;
   std::optional<int> cardTurns;
   std::string keepAlive;
-  std::vector<std::string> layoutRoots;
+  FolderFlags folders;
   bool noAuth = false;
   app.add_option("--config", file, "configuration file (YAML); flags override it");
   app.add_option("--listen", listen, "address (default 127.0.0.1:7070)");
@@ -55,8 +79,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   app.add_option("--drain-seconds", drain, "longest wait for requests at shutdown (default 30)");
   app.add_option("--start-timeout-seconds", start,
                  "longest wait until a container listens (default 120)");
-  app.add_option("--layout-root", layoutRoots,
-                 "folder below which functions may name OCI layouts; may be repeated");
+  folders.addTo(app);
   app.add_option("--log-level", level, "debug, info, warning or error");
   app.add_option("--runtime", runtime,
                  "native (default): sandboxes; process: no isolation and no limits");
@@ -80,7 +103,6 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (!domain.empty()) config.publicDomain = domain;
   if (queue) config.queueDeadline = Seconds(*queue);
   if (start) config.startTimeout = Seconds(*start);
-  if (!layoutRoots.empty()) config.layoutRoots.assign(layoutRoots.begin(), layoutRoots.end());
   if (drain) config.drainDeadline = Seconds(*drain);
   if (!keepAlive.empty()) config.keepAlive = keepAlive;
   if (cardTurns) config.cardTurns = *cardTurns;
@@ -88,6 +110,7 @@ std::optional<Config> readFlags(int argc, char** argv, int& exitCode) {
   if (!runtime.empty()) config.runtime = runtime;
   if (!launcher.empty()) config.launcher = launcher;
   if (noAuth) config.authentication = Authentication::None;
+  if (ok) ok = folders.apply(config);
   if (ok) ok = validate(config);
   if (ok) return config;
   fmt::print(stderr, "okibi serve: {}\n", ok.error().message);

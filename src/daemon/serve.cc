@@ -115,6 +115,7 @@ conductor::Settings settingsOf(const Config& config, const seams::GpuInventory& 
   settings.queueDeadline = config.queueDeadline;
   settings.listenTimeout = config.startTimeout;
   settings.layoutRoots = config.layoutRoots;
+  settings.modelRoots = config.modelRoots;
   settings.planner.cardTurns = config.cardTurns;
   if (config.keepAlive == "learned") settings.planner.keepAlive = planner::KeepAlivePolicy::Learned;
   for (const seams::CardFacts& facts : inventory.describe().cards) {
@@ -226,6 +227,7 @@ runtime::Options launchOptions(const Config& config, const std::filesystem::path
   launching.launcherPath =
       config.launcher.empty() ? besideThisProgram("okibi-launcher") : config.launcher;
   launching.stateDirectory = directory;
+  launching.modelRoots = config.modelRoots;
   return launching;
 }
 
@@ -341,12 +343,19 @@ void announce(const net::SocketAddress& address) {
   std::fflush(stdout);
 }
 
+Result<store::StateDirectory> acquireState(const Config& config) {
+  auto directory = store::StateDirectory::acquire(config.stateDirectory);
+  if (!directory) return directory;
+  if (auto there = checkModelRoots(config); !there) return fail(there.error());
+  return directory;
+}
+
 Result<void> run(const Config& config) {
   auto simulated = gpu::parseSimulatedCards(config.simulatedCards);
   if (!simulated) return fail(simulated.error());
   auto prices = readPrices(config.priceFile);
   if (!prices) return fail(prices.error());
-  auto directory = store::StateDirectory::acquire(config.stateDirectory);
+  auto directory = acquireState(config);
   if (!directory) return fail(directory.error());
   const runtime::Options launching = launchOptions(config, directory->path());
   // Before any thread and before any secret is read: the launcher is privileged and inherits

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/units.h"
 #include "model/gpu_spec.h"
+#include "model/model_directory.h"
 
 namespace okibi {
 
@@ -74,6 +75,7 @@ struct FunctionSpec {
   Hook initializer, preStop;
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> tags;
+  std::vector<ModelDirectory> modelDirectories;  // okibi.modelDirectories
   // JSON object text of fields that are stored and returned but do not act (logConfig, role, …).
   std::string inertFields;
   bool operator==(const FunctionSpec&) const = default;

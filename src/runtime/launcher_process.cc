@@ -24,6 +24,9 @@ Result<pid_t> spawnProcess(const Options& options, int theirSocket) {
                                     "--state-dir=" + options.stateDirectory.string(),
                                     "--slots=" + std::to_string(options.readySlots),
                                     "--disks=" + std::to_string(options.readyDisks)};
+  for (const ModelRoot& root : options.modelRoots) {
+    texts.push_back("--model-root=" + root.name + "=" + root.path);
+  }
   std::vector<char*> arguments;
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);

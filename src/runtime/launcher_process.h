@@ -2,11 +2,13 @@
 // LauncherProcess: a running okibi-launcher and our end of the talk with it.
 
 #include <filesystem>
+#include <vector>
 
 #include <sys/types.h>
 
 #include "base/result.h"
 #include "base/units.h"
+#include "model/model_directory.h"
 #include "net/fd.h"
 
 namespace okibi::runtime {
@@ -14,6 +16,7 @@ namespace okibi::runtime {
 struct Options {
   std::filesystem::path launcherPath;
   std::filesystem::path stateDirectory;  // must exist; the launcher works in its "sandbox" folder
+  std::vector<ModelRoot> modelRoots{};   // the only ones that instances may be given
   int readySlots = 4;                    // cgroups + network namespace + stub, kept waiting
   int readyDisks = 2;                    // writable layers kept waiting, per disk size seen
   Duration restartBackoff =

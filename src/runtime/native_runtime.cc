@@ -78,6 +78,9 @@ StartRequest toRequest(const InstanceSpec& spec) {
   request.sharedMemory = static_cast<std::uint64_t>(spec.sharedMemory.count());
   request.pids = static_cast<std::uint32_t>(std::max(spec.pids, 0));
   request.devices = toDevices(spec.devices);
+  for (const okibi::ModelDirectory& model : spec.models) {
+    request.models.push_back({model.root, model.subdirectory, model.mountDir});
+  }
   return request;
 }
 

@@ -111,6 +111,8 @@ net::Task<Result<void>> ProcessRuntime::start(const seams::InstanceSpec& spec) {
   if (find(spec.id)) co_return fail(ErrorKind::AlreadyExists, "the instance exists already");
   if (spec.arguments.empty())
     co_return fail(ErrorKind::Invalid, "arguments: none, must name a program");
+  if (!spec.models.empty())
+    co_return fail(ErrorKind::Invalid, "model directories: a process cannot be given any");
   const Result<std::uint16_t> port = freePort();
   if (!port) co_return fail(port.error());
   auto child = startChild(programOf(spec, spec.arguments, *port));

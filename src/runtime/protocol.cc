@@ -86,6 +86,39 @@ Result<void> validate(const Devices& m) {
   return {};
 }
 
+// "a/b": parts that are none of "", "." and "..", so that a prefix is a directory above.
+bool isPlainRelative(std::string_view path) {
+  for (std::size_t slash = 0; slash != std::string_view::npos; path.remove_prefix(slash + 1)) {
+    slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) break;
+  }
+  return true;
+}
+
+// What the platform mounts itself must stay on top.
+bool isPlatforms(const std::string& path) {
+  for (std::string_view own : {"/proc/", "/sys/", "/dev/"}) {
+    if ((path + "/").starts_with(own)) return true;
+  }
+  return false;
+}
+
+Result<void> validate(const std::vector<ModelDirectory>& models) {
+  if (models.size() > kModelDirectoriesMax) return fail(ErrorKind::Invalid, "models: too many");
+  for (const ModelDirectory& m : models) {
+    const bool plain = (m.subdirectory.empty() || isPlainRelative(m.subdirectory)) &&
+                       m.path.starts_with('/') && isPlainRelative(m.path.substr(1));
+    if (!plain || isPlatforms(m.path) || m.root.empty() || hasNul(m.root) ||
+        hasNul(m.subdirectory) || hasNul(m.path)) {
+      return fail(ErrorKind::Invalid, "models: '" + m.subdirectory + "' at '" + m.path +
+                                          "' are no paths for a model directory");
+    }
+  }
+  return {};
+}
+
 Result<void> validate(const StartRequest& m) {
   if (m.id == 0) return fail(ErrorKind::Invalid, "id: must not be 0");
   if (m.name.empty() || m.name.size() > 64 || m.name.find('/') != std::string::npos) {
@@ -111,7 +144,8 @@ Result<void> validate(const StartRequest& m) {
   if (m.memory == 0 || m.disk == 0 || m.milliCpu == 0 || m.pids == 0) {
     return fail(ErrorKind::Invalid, "memory, disk, cpu and pids: must not be 0");
   }
-  return validate(m.devices);
+  if (Result<void> valid = validate(m.devices); !valid) return valid;
+  return validate(m.models);
 }
 
 Result<void> validateCommand(const std::vector<std::string>& command) {

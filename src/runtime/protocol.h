@@ -60,6 +60,13 @@ struct Devices {
   bool operator==(const Devices&) const = default;
 };
 
+// A folder below a root that the launcher was told of at its start, to be read at `path`.
+inline constexpr std::size_t kModelDirectoriesMax = 32;
+struct ModelDirectory {
+  std::string root, subdirectory, path;
+  bool operator==(const ModelDirectory&) const = default;
+};
+
 // Descriptors: write ends of status (see StatusReader), stdout, stderr.
 struct StartRequest {
   std::uint64_t id = 0;
@@ -71,6 +78,7 @@ struct StartRequest {
   std::uint64_t memory = 0, disk = 0, sharedMemory = 0;  // bytes
   std::uint32_t pids = 0;
   Devices devices;
+  std::vector<ModelDirectory> models;
   bool operator==(const StartRequest&) const = default;
 };
 struct StopRequest {

@@ -27,9 +27,13 @@ void fields(V& v, Devices& m) {
   v(m.hidden, m.directories, m.mounts, m.links, m.nodes, m.groups);
 }
 template <typename V>
+void fields(V& v, ModelDirectory& m) {
+  v(m.root, m.subdirectory, m.path);
+}
+template <typename V>
 void fields(V& v, StartRequest& m) {
   v(m.id, m.name, m.layers, m.arguments, m.environment, m.workingDirectory, m.user, m.milliCpu,
-    m.memory, m.disk, m.sharedMemory, m.pids, m.devices);
+    m.memory, m.disk, m.sharedMemory, m.pids, m.devices, m.models);
 }
 template <typename V>
 void fields(V& v, StopRequest& m) {

@@ -28,7 +28,8 @@ StartRequest sample() {
                       .mounts = {{"/host/a", "/lib64/a", true, true}},
                       .links = {{"/lib64/b", "a"}},
                       .nodes = {{"/dev/x", "/dev/y"}},
-                      .groups = {44}}};
+                      .groups = {44}},
+          .models = {{"weights", "llama/v3", "/models"}}};
 }
 
 TEST(Protocol, RequestsSurviveTheWire) {
@@ -67,6 +68,25 @@ TEST(Protocol, EveryTruncationAndEveryTrailingByteIsRefused) {
     EXPECT_FALSE(decodeRequest(std::string_view(bytes).substr(0, size))) << size;
   }
   EXPECT_FALSE(decodeRequest(bytes + '\0'));
+}
+
+TEST(Protocol, ModelDirectoriesAreChecked) {
+  const auto taken = [](const ModelDirectory& model) {
+    StartRequest request = sample();
+    request.models = {model};
+    return decodeRequest(encode(Request(request))).has_value();
+  };
+  EXPECT_TRUE(taken({"weights", "", "/models"}));
+  EXPECT_TRUE(taken({"weights", "a/.b/..c", "/processed/x"}));
+  for (const char* subdirectory : {"..", "a/..", "../a", "/a", "a/", "a//b", "."}) {
+    EXPECT_FALSE(taken({"weights", subdirectory, "/models"})) << subdirectory;
+  }
+  for (const char* path :
+       {"", "/", "models", "/a/../proc", "//proc", "/proc", "/sys/fs", "/dev/x"}) {
+    EXPECT_FALSE(taken({"weights", "", path})) << path;
+  }
+  EXPECT_FALSE(taken({"", "", "/models"}));
+  EXPECT_FALSE(taken({"weights", std::string("a\0b", 3), "/models"}));
 }
 
 TEST(Protocol, SessionsAreChecked) {

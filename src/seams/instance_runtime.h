@@ -35,6 +35,7 @@ struct InstanceSpec {
   MilliCpu cpu;
   Bytes memory, disk, sharedMemory;
   int pids = limits::kPidsPerInstance;
+  std::vector<ModelDirectory> models;  // each root one that the runtime was told of
   DeviceEdits devices;  // its environment and library path are in `environment` already
 };
 

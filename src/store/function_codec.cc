@@ -86,6 +86,16 @@ struct Fields<GpuConfig> {
 };
 
 template <>
+struct Fields<ModelDirectory> {
+  template <typename A, typename T>
+  static void visit(A& archive, T& directory) {
+    archive("root", directory.root);
+    archive("subdirectory", directory.subdirectory);
+    archive("mountDir", directory.mountDir);
+  }
+};
+
+template <>
 struct Fields<FunctionSpec> {
   template <typename A, typename T>
   static void visit(A& archive, T& spec) {
@@ -108,6 +118,7 @@ struct Fields<FunctionSpec> {
     archive("environment", spec.environment);
     archive("tags", spec.tags);
     archive("inertFields", spec.inertFields);
+    archive.later("modelDirectories", spec.modelDirectories);
   }
 };
 

@@ -60,6 +60,9 @@ inline FunctionSpec randomSpec(Random& random) {
     spec.environment[randomText(random)] = randomText(random);
     spec.tags[randomText(random)] = randomText(random);
   }
+  for (auto n = random.between(0, 3); n > 0; --n) {
+    spec.modelDirectories.push_back({randomText(random), randomText(random), randomText(random)});
+  }
   spec.inertFields = randomText(random);
   return spec;
 }

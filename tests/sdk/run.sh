@@ -22,9 +22,12 @@ cp "$root"/tests/sdk/{package.json,package-lock.json,*.js} "$modules/"
 (cd "$modules" && npm ci --silent --no-audit --no-fund)
 "$root/examples/echo/build_image.sh" "$work/echo" "$echo_binary" >/dev/null
 OKIBI_IMAGE=oci:$work/echo:latest
+mkdir -p "$work/models/v1" "$work/private"
+printf 'of v1' >"$work/models/v1/weights"
 
 "$build/okibi" serve --listen 127.0.0.1:0 --state-dir "$work/state" --queue-deadline-seconds 5 \
-  --simulated-cards fc.gpu.tesla.1=2 --layout-root "$work" >"$work/out" 2>"$work/err" &
+  --simulated-cards fc.gpu.tesla.1=2 --layout-root "$work" \
+  --model-root "weights=$work/models" --model-root "private=$work/private:2000000000000002" >"$work/out" 2>"$work/err" &
 daemon=$!
 for _ in $(seq 600); do
   grep -q 'listening on' "$work/out" && break

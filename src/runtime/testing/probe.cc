@@ -52,6 +52,7 @@ int report(const Arguments&) {
   say("pid", getpid());
   say("ppid", getppid());
   say("uid", getuid());
+  say("euid", geteuid());
   say("gid", getgid());
   gid_t groups[64];
   std::string list;
@@ -161,6 +162,24 @@ int writeText(const Arguments& a) {
   std::ofstream file(a[0]);
   file << a[1] << std::flush;
   return file ? 0 : 1;
+}
+
+// What may be done with a file and in its mount; 0 or an errno each.
+int tryFile(const Arguments& a) {
+  const std::string& file = a[0];
+  sayCall("read", open(file.c_str(), O_RDONLY));
+  sayCall("write", open(file.c_str(), O_WRONLY));
+  sayCall("truncate", truncate(file.c_str(), 0));
+  sayCall("create", open((file + ".new").c_str(), O_WRONLY | O_CREAT, 0600));
+  sayCall("remove", unlink(file.c_str()));
+  sayCall("chmod", chmod(file.c_str(), 0777));
+  sayCall("remount", mount(nullptr, file.c_str(), nullptr, MS_REMOUNT | MS_BIND, nullptr));
+  struct statvfs mount{};
+  sayCall("statvfs", statvfs(file.c_str(), &mount));
+  say("readonly", (mount.f_flag & ST_RDONLY) != 0);
+  say("nosuid", (mount.f_flag & ST_NOSUID) != 0);
+  say("nodev", (mount.f_flag & ST_NODEV) != 0);
+  return 0;
 }
 
 int exitWith(const Arguments& a) {
@@ -366,6 +385,7 @@ int main(int count_, char** arguments) {
       {"list", list},
       {"show", show},
       {"write", writeText},
+      {"try", tryFile},
       {"exit", exitWith},
       {"raise", raiseSignal},
       {"eat", eat},

@@ -66,7 +66,7 @@ class SandboxTest : public ::testing::Test {
   void TearDown() override;
 
   seams::InstanceSpec spec(std::vector<std::string> arguments);
-  Options options() const;
+  virtual Options options() const;
   // Runs the task to its end on the loop; fails the test after 30 s.
   template <typename T>
   T await(net::Task<T> task);
