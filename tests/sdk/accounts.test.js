@@ -110,7 +110,8 @@ test('quota: ask, decide, and it acts', async () => {
 });
 
 test('quota: a request that the administrator refuses changes nothing, and says why', async () => {
-  const quotas = async () => (await okibi('GET', 'quotas', { as: other })).quotas;
+  // What is used may still change: the last test's instance is ending.
+  const quotas = async () => (await okibi('GET', 'quotas', { as: other })).quotas.map(({ used, ...quota }) => quota);
   const before = await quotas();
   const { requestId } = await okibi('POST', 'quotas/requests', { as: other, body: { name: 'gpuCards', value: 31, reason: 'more' } });
   const refused = await okibi('POST', `quotas/requests/${requestId}/refuse`, { query: { note: 'no cards left' } });
