@@ -436,7 +436,6 @@ TEST_F(LedgerLogTest, ForeignAndNewerFilesAreRefused) {
   other[8] = 9;  // another segment's number
   write(other);
   EXPECT_EQ(openError().kind, ErrorKind::Invalid);
-  std::string newer = good;
   std::string payload = encodePayload(DurableMark{0});
   payload[0] = 9;
   std::string frame(8, '\0');
