@@ -60,8 +60,11 @@ class AheadLaws : public Law {
     const bool stays = instance.phase == LawBooks::Phase::Starting ||
                        instance.phase == LawBooks::Phase::Ready ||
                        instance.phase == LawBooks::Phase::Frozen;
+    // Who waits for a card loses nothing to an instance that takes none such: it is the first to go
+    // when quota is all that is short.
+    const bool sameQuota = waiter.account == plan.account && !waits.forCards;
     if (called_.contains(id) && instance.phase != LawBooks::Phase::Stopping &&
-        (sameCards || waiter.account == plan.account)) {
+        (sameCards || sameQuota)) {
       books_.broken(4, "instance {} came for an expected request while function {} waited",
                     id.value(), waits.key.value());
     } else if (stays && waits.forCards && sameCards && waiter.gpu->memory <= plan.gpu->memory) {
