@@ -152,6 +152,7 @@ void Planner::Core::moveQueue(Function& from, Function& to) {
     request->function = &to;
     to.pool->queue.merge(*request);
   }
+  armRipe(to);
 }
 
 }  // namespace okibi::planner
