@@ -133,6 +133,7 @@ class Planner::Core {
   std::int64_t shareOf(const Function& function, Shortage shortage) const;
   void wasServed(Function& function);
   void joinLine(Function& function, Shortage shortage);
+  static void countWaiting(Function& function, int more);
   void exitLine(Function& function);
   void stopWaiting(Function& function);
   void armYield(Function& function);

@@ -60,10 +60,8 @@ class AheadLaws : public Law {
     const bool stays = instance.phase == LawBooks::Phase::Starting ||
                        instance.phase == LawBooks::Phase::Ready ||
                        instance.phase == LawBooks::Phase::Frozen;
-    // Who waits for a card loses nothing to an instance that takes none such, nor who waits for its
-    // account's quota to one of another account: it is the first to go when that is short too.
-    const bool sameThing = waits.forCards ? sameCards : waiter.account == plan.account;
-    if (called_.contains(id) && instance.phase != LawBooks::Phase::Stopping && sameThing) {
+    if (called_.contains(id) && instance.phase != LawBooks::Phase::Stopping &&
+        (sameCards || waiter.account == plan.account)) {
       books_.broken(4, "instance {} came for an expected request while function {} waited",
                     id.value(), waits.key.value());
     } else if (stays && waits.forCards && sameCards && waiter.gpu->memory <= plan.gpu->memory) {

@@ -153,11 +153,9 @@ void Planner::Core::chooseAhead(Instance& instance) {
 bool Planner::Core::mayPrewarm(const Function& function, const CardBook* card, bool starts) const {
   const Account& account = *function.account;
   if (function.retired || draining_ || runtimeDown_ || function.startFailures > 0) return false;
-  const bool waiting = !account.cardLine.empty() || !account.instanceLine.empty() ||
-                       !account.startLine.empty() || !account.placing.empty();
-  if (waiting) return false;
+  if (account.waiting > 0 || !account.placing.empty()) return false;
   if (function.shelf) {
-    if (!card || !function.shelf->line.empty() || !function.shelf->placing.empty()) return false;
+    if (!card || function.shelf->waiting > 0 || !function.shelf->placing.empty()) return false;
     if (!account.cards.hasFree() || !account.cards.canPromise()) return false;
   }
   if (!starts) return true;

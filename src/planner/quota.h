@@ -38,6 +38,7 @@ struct Account {
   StartAllowance starts;              // how fast it may start instances
   std::optional<Instant> startTimer;  // for who waits in `startLine`
   WaitingLine cardLine, instanceLine, startLine;
+  int waiting = 0;  // functions in any line
   // Idle and serving instances, longest first; those of GPU and of CPU functions apart.
   LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
   LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;

@@ -127,6 +127,7 @@ void Planner::Core::joinLine(Function& function, Shortage shortage) {
   pool.sinceLine = pool.line;
   pool.place = placeInLine(function, shortage);
   pool.line->join(*pool.place, function);
+  countWaiting(function, 1);
   armYield(function);
   if (shortage == Shortage::Cards) {
     markDirty(*function.shelf);
@@ -140,6 +141,12 @@ void Planner::Core::exitLine(Function& function) {
   pool.line->leave(*pool.place);
   pool.line = nullptr;
   pool.place.reset();
+  countWaiting(function, -1);
+}
+
+void Planner::Core::countWaiting(Function& function, int more) {
+  function.account->waiting += more;
+  if (function.shelf) function.shelf->waiting += more;
 }
 
 void Planner::Core::stopWaiting(Function& function) {

@@ -52,6 +52,7 @@ struct Shelf {
   Bytes memory, held;
 
   WaitingLine line;
+  int waiting = 0;  // functions of this type that wait for anything scarce, in whatever line
   std::map<std::uint64_t, Bytes> holdings;          // by account: held or promised, and not leaving
   LinkedList<Instance, &Instance::shelfIdle> idle;  // longest idle first
   LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first
