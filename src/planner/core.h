@@ -113,6 +113,7 @@ class Planner::Core {
   std::optional<Duration> expectedWait(const Function& function) const;
   void refuseIfHopeless(Function& function, InvocationId invocation);
   void setRipeness(Request& request);
+  void hastenRipeness(Request& request);
   void armRipe(Function& function);
   void disarmRipe(Function& function);
   void onRipe(Function& function);

@@ -91,10 +91,6 @@ void LawBooks::hear(const FunctionAdded& event) {
     function.queued.emplace(id, waiting);
     requests[id].function = event.plan.key;
   }
-  // They wait as long as they were to wait where they came from.
-  if (!old->second.queued.empty()) {
-    function.longestStart = std::max(function.longestStart, old->second.longestStart);
-  }
   old->second.queued.clear();
 }
 

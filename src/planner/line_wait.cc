@@ -132,6 +132,24 @@ void Planner::Core::setRipeness(Request& request) {
   }
 }
 
+// It has come from another configuration's queue and waits no longer than one that had come to
+// this.
+void Planner::Core::hastenRipeness(Request& request) {
+  const auto wholeWait = [&](Duration start) {
+    start = std::min(start, kLongestPatience);
+    return start + start / 100 * (100 + config_.waitMarginPercent);
+  };
+  const auto most = patience(*request.function);
+  if (!most) {
+    request.ripeAt = std::min(request.ripeAt, now_);
+    return;
+  }
+  const Experience& seen = *request.function->experience;
+  const auto start = *(request.function->pool->parked.empty() ? seen.start : seen.wake).after(1);
+  const Duration less = wholeWait(request.startThen) - wholeWait(start);
+  if (less > Duration::zero()) request.ripeAt -= less;
+}
+
 void Planner::Core::armRipe(Function& function) {
   InstancePool& pool = *function.pool;
   pool.queue.ripen(now_);

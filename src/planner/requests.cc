@@ -150,6 +150,7 @@ void Planner::Core::moveQueue(Function& from, Function& to) {
   while (Request* request = from.pool->queue.front()) {
     from.pool->queue.erase(*request);
     request->function = &to;
+    hastenRipeness(*request);
     to.pool->queue.merge(*request);
   }
   armRipe(to);
