@@ -205,7 +205,7 @@ TEST(NvmlInventory, EventsSayWhatTheyMean) {
             std::string(kTwoCards));
   std::ofstream(kernelLog, std::ios::app)
       << "NVRM: Xid (PCI:0000:17:00): 31, pid=4242, name=python3\n";
-  const auto next = [&] { return (*inventory)->waitForEvent(1s).value().value(); };
+  const auto next = [&] { return (*inventory)->waitForEvent(30s).value().value(); };
   const seams::GpuEvent fault = next();
   EXPECT_EQ(fault.card, CardId(1));
   EXPECT_EQ(fault.code, 31u);

@@ -45,6 +45,7 @@ struct Loop::Impl {
   void awaitSignal(SignalHandler& handler);
 
   void runVirtually();
+  bool settled();
 
   int workerCount;
   VirtualClock* clock;  // null: the real one

@@ -7,6 +7,7 @@
 #include "net/http_server.h"
 #include "net/testing.h"
 #include "net/upstream_pool.h"
+#include "net/virtual_clock.h"
 
 namespace okibi::net {
 namespace {
@@ -28,8 +29,9 @@ struct App {
 
 // A server that relays each exchange to the current app's connection and keeps the report.
 struct Front {
-  Front()
-      : app(std::make_unique<App>(loop)),
+  explicit Front(VirtualClock* clock = nullptr)
+      : loop(1, clock),
+        app(std::make_unique<App>(loop)),
         done(loop),
         server(loop, {}, [this](Exchange& e) { return handle(e); }) {
     address = server.listen(SocketAddress::loopback(0)).value();
@@ -45,7 +47,7 @@ struct Front {
     done.set();
   }
   Task<void> finished() {
-    Result<void> ok = co_await done.wait(loop.now() + 20s);
+    Result<void> ok = co_await done.wait(loop.now() + 60s);
     EXPECT_TRUE(ok.has_value()) << "the relay did not end";
     done.reset();
   }
@@ -318,9 +320,10 @@ TEST(Relay, AnAppThatFailsIsToldApart) {
 }
 
 TEST(Relay, TheDeadlineEndsASilentAppAndASilentCaller) {
-  Front f;
+  VirtualClock clock;
+  Front f(&clock);
   runOn(f.loop, [&]() -> Task<void> {
-    f.options.deadline = f.loop.now() + 10ms;
+    f.options.deadline = f.loop.now() + 10s;
     RawPeer caller = co_await RawPeer::connect(f.loop, f.address);
     co_await caller.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
     std::string got = co_await caller.readUntil("failed");
@@ -329,7 +332,7 @@ TEST(Relay, TheDeadlineEndsASilentAppAndASilentCaller) {
     EXPECT_EQ(f.report.outcome, RelayOutcome::TimedOut);
 
     f.app = std::make_unique<App>(f.loop);
-    f.options.deadline = f.loop.now() + 10ms;
+    f.options.deadline = f.loop.now() + 10s;
     RawPeer second = co_await RawPeer::connect(f.loop, f.address);
     co_await second.send(kGet);
     co_await f.app->peer.readUntil("\r\n\r\n");
@@ -383,9 +386,10 @@ TEST(Relay, A101BecomesATunnelInBothDirections) {
 }
 
 TEST(Relay, ATunnelEndsAtTheDeadline) {
-  Front f;
+  VirtualClock clock;
+  Front f(&clock);
   runOn(f.loop, [&]() -> Task<void> {
-    f.options.deadline = f.loop.now() + 20ms;
+    f.options.deadline = f.loop.now() + 20s;
     RawPeer caller = co_await RawPeer::connect(f.loop, f.address);
     co_await caller.send(kUpgrade);
     co_await f.app->peer.readUntil("\r\n\r\n");

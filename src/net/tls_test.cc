@@ -293,20 +293,21 @@ TEST_F(TlsTest, ATunnelMayBeHalfClosed) {
 }
 
 TEST_F(TlsTest, ACallerWhoLeavesIsNoticed) {
-  std::atomic<int> left = 0;
+  std::atomic<int> entered = 0, left = 0;
   app = [&](Exchange& exchange) -> Task<void> {
     Event gone(loop);
     exchange.onDisconnect([&] {
       ++left;
       gone.set();
     });
+    ++entered;
     (void)co_await gone.wait();
   };
   with([&] {
     {
       Client client(address, "a.example");
       client.write(kGet);
-      ::usleep(50'000);
+      while (entered == 0) ::usleep(1000);
     }
     while (left == 0) ::usleep(1000);
   });

@@ -118,7 +118,7 @@ TEST_F(ProcessRuntimeTest, StopEndsTheWholeGroupAlsoWhenItWillNot) {
   EXPECT_EQ(exit_->signal, SIGKILL);
   const int child = std::stoi(out_.substr(out_.find(' ')));
   // Killed with its group; init reaps it in its own time.
-  for (int i = 0; i < 2'000 && kill(child, 0) == 0; ++i) usleep(1000);
+  for (int i = 0; i < 30'000 && kill(child, 0) == 0; ++i) usleep(1000);
   std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
   std::string text;
   std::getline(stat, text);

@@ -104,7 +104,7 @@ int openDescriptors(int pid) {
 }
 
 bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 6000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
@@ -167,7 +167,7 @@ bool SandboxTest::until(std::function<bool()> condition) {
     if (condition()) loop_->stop();
   };
   net::Timer limit(*loop_);
-  limit.schedule(loop_->now() + std::chrono::seconds(20), [this] { loop_->stop(); });
+  limit.schedule(loop_->now() + std::chrono::minutes(1), [this] { loop_->stop(); });
   while (!condition() && limit.scheduled()) loop_->run();
   recorder_.changed = [] {};
   return condition();

@@ -90,10 +90,12 @@ TEST_F(FakeRuntime, ACrashBreaksTheRequestAndTheIdleConnection) {
     EXPECT_TRUE(co_await start(1));
     auto idle = co_await connected(1);
     auto busy = co_await connected(1);
+    const Instant begin = loop.now();
     net::Timer later(loop);
-    later.schedule(loop.now() + 2s,
-                   [&] { runtime.crash(InstanceId(1), {.id = {}, .signal = 11}); });
+    later.schedule(begin + 2s, [&] { runtime.crash(InstanceId(1), {.id = {}, .signal = 11}); });
     EXPECT_FALSE(co_await get(std::move(*busy), "/"));
+    // The two ends are closed one after the other.
+    while (!idle->peerHasClosed() && loop.now() < begin + 1min) co_await loop.sleep(10ms);
     EXPECT_TRUE(idle->peerHasClosed());
     EXPECT_FALSE(co_await runtime.socket(InstanceId(1)));
   });

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import (API, Daemon, Held, echo_layout, free_port, sandbox_processes, wait_for,  # noqa: E402
+from daemon import (API, Daemon, Held, echo_layout, end_module, free_port, sandbox_processes, wait_for,  # noqa: E402
                     wait_until_gone)
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
@@ -33,16 +33,11 @@ def setUpModule():
     global work, daemon, image
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-image-")
     image = echo_layout(work.name, ECHO)
-    daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=3",
-                    "--queue-deadline-seconds", "2").start()
+    daemon = Daemon(OKIBI, image, "--simulated-cards", "fc.gpu.tesla.1=3").start()
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 class Refusals(unittest.TestCase):
@@ -132,7 +127,7 @@ class Calls(unittest.TestCase):
         trigger = daemon.trigger("burst")
         calls = [Held(daemon.port, trigger + "/") for _ in range(30)]
         wait_for(lambda: daemon.in_flight("burst") == 30, 120, "thirty running calls")
-        late = daemon.request("GET", trigger + "/")
+        late = daemon.request("GET", trigger + "/", headers={"X-Okibi-Queue-Deadline-Ms": "1000"})
         self.assertEqual((late.status, late.json["Code"]), (429, "ResourceExhausted"))
         self.assertIn("30 of 30", late.json["Message"])
         asked = f"/okibi/v1/invocations?requestId={late.headers['X-Fc-Request-Id']}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import Daemon, echo_layout, free_port, make_layout, self_signed, wait_for  # noqa: E402
+from daemon import Daemon, echo_layout, end_module, free_port, make_layout, self_signed, wait_for  # noqa: E402
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 OK, FAILED, USAGE, UNREACHABLE, DENIED = range(5)
@@ -38,11 +38,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 def environment(**changes):

@@ -176,7 +176,7 @@ class Daemon:
     def launcher_pid(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         for pid in children.split():
-            if "okibi-launcher" in Path(f"/proc/{pid}/cmdline").read_text():
+            if "okibi-launcher" in command_line(pid):
                 return int(pid)
         raise AssertionError("the daemon has no launcher")
 
@@ -203,6 +203,15 @@ class Deployed:
 
     def __init__(self, value):
         self.json = value
+
+
+def end_module(daemon, work):
+    """How a module of tests ends: its daemon in good order, and nothing left of it or of its folder."""
+    try:
+        daemon.stop()
+    finally:
+        daemon.close()
+        work.cleanup()
 
 
 def remnants(state):
@@ -236,6 +245,11 @@ def cgroup_name(state):
     for byte in os.path.realpath(state).encode():
         value = (value ^ byte) * 0x100000001B3 % 2**64
     return f"okibi-{value:016x}"
+
+
+def command_line(pid):
+    """Empty: there is no such process, or no more."""
+    return _text(f"/proc/{pid}/cmdline")
 
 
 def _text(path):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import Answer, Daemon, wait_for  # noqa: E402
+from daemon import Answer, Daemon, end_module, wait_for  # noqa: E402
 
 OKIBI, BATCHING = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -31,11 +31,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 def okibi(*words, **more):

@@ -28,7 +28,7 @@ from urllib.parse import urlencode
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import Daemon, free_port, make_layout, self_signed, wait_for  # noqa: E402
+from daemon import Daemon, end_module, free_port, make_layout, self_signed, wait_for  # noqa: E402
 
 OKIBI, PROBE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 STDOUT, STDERR = 1, 2
@@ -56,11 +56,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 def environment():
@@ -246,7 +242,7 @@ class Protocol(unittest.TestCase):
         for tty in "false", "true":
             client = Client(["/probe", "detach", "stay"], tty=tty)
             client.until(b"detached")
-            self.assertEqual(len(processes("detach", "stay")), 2)  # and what it has left behind
+            wait_for(lambda: len(processes("detach", "stay")) == 2, what="the two")  # and what it has left behind
             client.socket.close()
             wait_for(lambda: not processes("detach", "stay"), what="the program's end")
         self.assertEqual(len(processes("serve", "9000")), 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import (API, Daemon, cgroup_name, echo_layout, remnants, sandbox_processes, wait_for,  # noqa: E402
+from daemon import (API, Daemon, cgroup_name, echo_layout, end_module, remnants, sandbox_processes, wait_for,  # noqa: E402
                     wait_until_gone)
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
@@ -24,15 +24,11 @@ def setUpModule():
     global work, daemon, image
     work = tempfile.TemporaryDirectory(prefix="okibi-e2e-hard-")
     image = echo_layout(work.name, ECHO)
-    daemon = Daemon(OKIBI, image, "--start-timeout-seconds", "3").start()
+    daemon = Daemon(OKIBI, image).start()
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 def log_lines(name):
@@ -40,20 +36,29 @@ def log_lines(name):
             daemon.request("GET", f"/okibi/v1/logs?functionName={name}&limit=1000").json["lines"]]
 
 
-class Starts(unittest.TestCase):
+class Impatient(unittest.TestCase):
+    """A daemon that waits three seconds, and applications for which that is too short on any machine."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(OKIBI, image, "--start-timeout-seconds", "3").start()
+        cls.addClassCleanup(cls.daemon.close)
+
     def test_application_that_never_listens(self):
-        daemon.deploy("deaf", environmentVariables={"ECHO_NEVER_LISTEN": "1"})
-        for answer in (daemon.invoke("deaf"), daemon.request("GET", daemon.trigger("deaf") + "/")):
+        self.daemon.deploy("deaf", environmentVariables={"ECHO_NEVER_LISTEN": "1"})
+        for answer in (self.daemon.invoke("deaf"), self.daemon.request("GET", self.daemon.trigger("deaf") + "/")):
             self.assertEqual((answer.status, answer.json["Code"]), (412, "FunctionNotStarted"))
             self.assertIn("port 9000 in 3 seconds", answer.json["Message"])
-        wait_for(lambda: not daemon.instances("deaf"), what="the end of the instance")
+        wait_for(lambda: not self.daemon.instances("deaf"), what="the end of the instance")
 
     def test_application_that_listens_on_another_port(self):
-        daemon.deploy("elsewhere", customContainerConfig={"image": image, "port": 8080,
-                                                          "entrypoint": ["/echo"]},
-                      environmentVariables={"ECHO_NEVER_LISTEN": "1"})
-        self.assertIn("port 8080", daemon.invoke("elsewhere").json["Message"])
+        self.daemon.deploy("elsewhere", customContainerConfig={"image": image, "port": 8080,
+                                                               "entrypoint": ["/echo"]},
+                           environmentVariables={"ECHO_NEVER_LISTEN": "1"})
+        self.assertIn("port 8080", self.daemon.invoke("elsewhere").json["Message"])
 
+
+class Starts(unittest.TestCase):
     def test_application_that_listens_late(self):
         daemon.deploy("late", environmentVariables={"ECHO_LISTEN_DELAY_MS": "1000"})
         self.assertEqual(daemon.invoke("late", b"at last").text, "at last")
@@ -242,8 +247,10 @@ class AllKilled(unittest.TestCase):
             usage = doomed.usage("f")["calls"]
             helpers = self.helpers(doomed)
             self.assertGreaterEqual(len(helpers), 2, "launcher and janitor")
-            for pid in [doomed.process.pid, *helpers]:  # the daemon first: it must not start a launcher anew
-                os.kill(pid, signal.SIGKILL)
+            everything = [doomed.process.pid, *helpers]
+            for blow in (signal.SIGSTOP, signal.SIGKILL):  # nobody may do anything about the others' end
+                for pid in everything:
+                    self.strike(pid, blow)
             doomed.process.wait()
             # No process of an instance outlives its launcher, even with nobody to sweep.
             wait_for(lambda: not sandbox_processes(doomed.state), what="the instances' end")
@@ -262,6 +269,13 @@ class AllKilled(unittest.TestCase):
             wait_until_gone(doomed.state)
         finally:
             doomed.close()
+
+    @staticmethod
+    def strike(pid, blow):
+        try:
+            os.kill(pid, blow)
+        except ProcessLookupError:  # it dies with its parent
+            pass
 
     @staticmethod
     def helpers(doomed):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from daemon import API, Daemon, echo_layout, free_port, wait_for  # noqa: E402
+from daemon import API, Daemon, echo_layout, end_module, free_port, wait_for  # noqa: E402
 
 OKIBI, ECHO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 OTHER = "2000000000000002"
@@ -44,11 +44,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    try:
-        daemon.stop()
-    finally:
-        daemon.close()
-        work.cleanup()
+    end_module(daemon, work)
 
 
 def found_key(text):
@@ -119,8 +115,8 @@ class Models(unittest.TestCase):
         self.deploy("keeps", [{"name": "weights", "mountDir": "/elsewhere"}])
         self.assertEqual(self.read(host, "/elsewhere/llama/v1/weights"), "one")
         self.assertIsNone(self.read(host, "/models/llama/v1/weights"))
-        now = json.loads(cli("admin", "--json", "ps").stdout)["instances"]
-        self.assertFalse({i["instanceId"] for i in first} & {i["instanceId"] for i in now})
+        live = lambda: {i["instanceId"] for i in json.loads(cli("admin", "--json", "ps").stdout)["instances"]}
+        wait_for(lambda: not live() & {i["instanceId"] for i in first}, what="the end of what saw the old folder")
         self.deploy("keeps", [])
         self.assertIsNone(self.read(host, "/elsewhere/llama/v1/weights"))
         self.assertNotIn("okibi", self.function("keeps"))

@@ -90,7 +90,7 @@ class Cards(unittest.TestCase):
         cdi.mkdir(exist_ok=True)
         (cdi / "nvidia.json").write_text(json.dumps(DESCRIPTION))
         config.write_text(f"nvmlLibrary: {NVML}\ncdiDirectories: [{cdi}]\n")
-        self.daemon = Daemon(OKIBI, image, "--config", str(config), "--queue-deadline-seconds", "2", *flags)
+        self.daemon = Daemon(OKIBI, image, "--config", str(config), *flags)
         return self.daemon.start()
 
     def cards(self):

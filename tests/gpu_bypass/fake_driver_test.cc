@@ -51,7 +51,7 @@ class CheckpointTest : public testing::Test {
     return probe;
   }
 
-  int lock(pid_t pid, unsigned timeoutMs = 100) {
+  int lock(pid_t pid, unsigned timeoutMs = 30'000) {
     cuda::LockArgs args{};
     args.timeoutMs = timeoutMs;
     return call("cuCheckpointProcessLock", pid, &args);
@@ -114,7 +114,7 @@ TEST_F(CheckpointTest, AProcessWithoutCudaIsNone) {
 TEST_F(CheckpointTest, ALockRunsOutOfTimeAndChangesNothing) {
   Probe probe = target();
   inject("lock", "timeout");
-  EXPECT_EQ(lock(probe.pid()), cuda::kNotReady);
+  EXPECT_EQ(lock(probe.pid(), 100), cuda::kNotReady);
   EXPECT_EQ(state(probe.pid()), cuda::kStateRunning);
 }
 
@@ -161,7 +161,8 @@ TEST_F(CheckpointTest, ARestoreThatDoesNotFitLosesTheProcess) {
 TEST_F(CheckpointTest, AStoppedTargetKeepsTheCallerWaiting) {
   Probe probe = target();
   probe.kill(SIGSTOP);
-  usleep(20'000);
+  siginfo_t stopped{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(probe.pid()), &stopped, WSTOPPED | WNOWAIT), 0);
   const pid_t helper = fork();
   if (helper == 0) _exit(lock(probe.pid()) == cuda::kSuccess ? 0 : 1);
   usleep(100'000);
@@ -174,10 +175,14 @@ TEST_F(CheckpointTest, AStoppedTargetKeepsTheCallerWaiting) {
 
 TEST_F(CheckpointTest, CallsOfALockedProcessWait) {
   Probe probe = instance_.start({"dlsym", "churn", "1000000"});
-  usleep(100'000);
-  EXPECT_EQ(lock(probe.pid(), 1000), cuda::kSuccess);
-  usleep(100'000);
-  EXPECT_EQ(probe.value("rounds"), -1);
+  // It cannot be locked before it has a context.
+  int locked = lock(probe.pid(), 1000);
+  for (int i = 0; i < 30'000 && locked != cuda::kSuccess; ++i) {
+    usleep(1000);
+    locked = lock(probe.pid(), 1000);
+  }
+  EXPECT_EQ(locked, cuda::kSuccess);
+  EXPECT_TRUE(probe.isSilentFor(std::chrono::milliseconds(100)));
   EXPECT_EQ(unlock(probe.pid()), cuda::kSuccess);
   EXPECT_TRUE(probe.waitFor("rounds")) << probe.output();
 }

@@ -102,6 +102,11 @@ bool Probe::waitFor(const std::string& name) {
   return true;
 }
 
+bool Probe::isSilentFor(std::chrono::milliseconds time) const {
+  pollfd output{.fd = out_, .events = POLLIN, .revents = 0};
+  return poll(&output, 1, static_cast<int>(time.count())) == 0;
+}
+
 int Probe::finish() {
   close(std::exchange(in_, -1));
   while (readSome()) {

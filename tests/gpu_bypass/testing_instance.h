@@ -3,6 +3,7 @@
 // libcuda.so.1, the driver's library under a private name, and a budget. OKIBI_TEST_CUDA names the
 // driver's library to use (a real one, for machines with a card); without it, it is the fake one.
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class Probe {
 
   // Reads its output until a line begins with `name`; false at the end of the output.
   bool waitFor(const std::string& name);
+  // Whether it says nothing more, and does not end, for as long.
+  bool isSilentFor(std::chrono::milliseconds time) const;
   // Lets it end, and takes the rest of its output. Returns its wait status.
   int finish();
   void kill(int signal);

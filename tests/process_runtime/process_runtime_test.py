@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from daemon import Daemon, wait_for  # noqa: E402
+from daemon import Daemon, command_line, wait_for  # noqa: E402
 
 OKIBI, MATMUL, FAKE = sys.argv[1:4]
 GPU = {"gpuConfig": {"gpuType": "fc.gpu.tesla.1", "gpuMemorySize": 1024}}
@@ -68,7 +68,7 @@ class Processes(unittest.TestCase):
 
     def children(self):
         pids = Path(f"/proc/{self.daemon.process.pid}/task/{self.daemon.process.pid}/children").read_text().split()
-        return [pid for pid in pids if "gpu_matmul" in Path(f"/proc/{pid}/cmdline").read_text()]
+        return [pid for pid in pids if "gpu_matmul" in command_line(pid)]
 
 
 if __name__ == "__main__":

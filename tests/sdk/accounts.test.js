@@ -95,15 +95,14 @@ test('quota: ask, decide, and it acts', async () => {
   await other.createFunction(new fc.CreateFunctionRequest({ body: new fc.CreateFunctionInput({ functionName: 'starved',
     runtime: 'custom-container', handler: 'h', cpu: 0.25, memorySize: 256,
     customContainerConfig: new fc.CustomContainerConfig({ image: process.env.OKIBI_IMAGE }) }) }));
-  const call = () => invoke('starved', 'x', { as: other });
   const { waitFor } = require('./client');
   await waitFor(async () => (await other.getFunction('starved', new fc.GetFunctionRequest({}))).body.state === 'Active', 'active');
-  await failsWith(call(), 'ResourceExhausted', 429, /'instances' is used up: 0 of 0/);
+  await failsWith(invoke('starved', 'x', { as: other, within: 1000 }), 'ResourceExhausted', 429, /'instances' is used up: 0 of 0/);
   await failsWith(other.putProvisionConfig('starved', new fc.PutProvisionConfigRequest({
     body: new fc.PutProvisionConfigInput({ defaultTarget: 1 }) })), 'LimitExceededError', 400, /'instances' of 0/);
   const more = await okibi('POST', 'quotas/requests', { as: other, body: { name: 'instances', value: 2 } });
   await okibi('POST', `quotas/requests/${more.requestId}/approve`);
-  await call();
+  await invoke('starved', 'x', { as: other });
   const history = (await okibi('GET', 'quotas/requests', { as: other })).requests;
   assert.deepEqual(history.map((r) => r.value), [2, 0]);
   await other.deleteFunction('starved');

@@ -18,16 +18,20 @@ test('a frozen instance is idle, a call is active, together they are the time it
   await keep({ alwaysAllocateGPU: false });
   await waitFor(async () => (await okibi('GET', 'instances', { query: { functionName: name } }))
     .instances.some((i) => i.state === 'frozen'), 'it rests');
-  const before = await usage(), began = Date.now();
+  // Each reading is taken somewhere between sending and answering.
+  const reading = async () => ({ sent: Date.now(), ...await usage(), answered: Date.now() });
+  const before = await reading();
   await pause(2000);
-  const after = await usage(), ended = Date.now();
+  const after = await reading();
   assert.equal(after.activeMs, before.activeMs);
-  // The two readings are taken somewhere between sending and answering.
-  assert.ok(Math.abs(after.idleMs - before.idleMs - (ended - began)) < 1000, `${after.idleMs - before.idleMs} of ${ended - began} ms`);
+  const rested = after.idleMs - before.idleMs;
+  assert.ok(rested > after.sent - before.answered - 1000 && rested < after.answered - before.sent + 1000,
+    `${rested} of ${after.answered - before.sent} ms`);
   assert.equal((await invoke(name, 'x')).text, 'x');
   const called = await usage();
   assert.ok(called.activeMs > after.activeMs);
-  assert.equal(called.gpuGBSeconds, after.gpuGBSeconds + 4, 'rounded up to a second of 4 GB');
+  const seconds = Math.ceil((called.activeMs - after.activeMs) / 1000);
+  assert.equal(called.gpuGBSeconds, after.gpuGBSeconds + 4 * seconds, 'rounded up to whole seconds of 4 GB');
   const price = 0.000018, idle = 0.000004286;
   const cost = called.gpuGBSeconds * price + called.idleGpuGBSeconds * idle;
   assert.ok(Math.abs(called.cost - cost) < 3e-6, `${called.cost} is not ${cost}`);

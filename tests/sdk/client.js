@@ -63,10 +63,12 @@ async function remove(name) {
   }
 }
 
-async function invoke(name, text, { qualifier, headers = {}, as = client } = {}) {
+// `within`: how many milliseconds it would wait in line; the daemon's own deadline suits cold starts on slow machines.
+async function invoke(name, text, { qualifier, headers = {}, as = client, within } = {}) {
+  const commonHeaders = within === undefined ? {} : { 'x-okibi-queue-deadline-ms': `${within}` };
   const request = new fc.InvokeFunctionRequest({ body: Readable.from([Buffer.from(text)]), qualifier });
   const reply = await as.invokeFunctionWithOptions(name, request,
-    new fc.InvokeFunctionHeaders(headers), new RuntimeOptions({ connectTimeout: 60000, readTimeout: 60000 }));
+    new fc.InvokeFunctionHeaders({ commonHeaders, ...headers }), new RuntimeOptions({ connectTimeout: 60000, readTimeout: 60000 }));
   return { status: reply.statusCode, headers: reply.headers, text: await read(reply.body) };
 }
 

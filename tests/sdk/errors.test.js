@@ -86,7 +86,7 @@ test('429 ResourceExhausted: the function\'s own cap, with limit and use', async
   const slow = [1, 2].map(() => fetchRaw('GET', `${address}sleep?ms=8000`));
   await waitFor(async () => (await okibi('GET', 'instances', { query: { functionName: name } }))
     .instances.some((i) => i.inFlight === 2), 'both run');
-  await failsWith(invoke(name, 'x'), 'ResourceExhausted', 429, /concurrency configuration: 1 of 1 instances/);
+  await failsWith(invoke(name, 'x', { within: 1000 }), 'ResourceExhausted', 429, /concurrency configuration: 1 of 1 instances/);
   for (const one of await Promise.all(slow)) assert.equal(one.status, 200);
   await client.deleteConcurrencyConfig(name);
 });
@@ -118,7 +118,7 @@ test('503 ResourceThrottled: every card is taken until the queue deadline', asyn
     body: new fc.PutProvisionConfigInput({ defaultTarget: 2 }) }));
   await waitFor(async () => (await client.getProvisionConfig('err-a', new fc.GetProvisionConfigRequest({}))).body.current === 2,
     'both cards are taken');
-  await failsWith(invoke('err-b', 'x'), 'ResourceThrottled', 503, /fc\.gpu\.tesla\.1/);
+  await failsWith(invoke('err-b', 'x', { within: 2000 }), 'ResourceThrottled', 503, /fc\.gpu\.tesla\.1/);
   await failsWith(client.deleteFunction('err-a'), 'ProvisionConfigExist', 409);
   await client.deleteProvisionConfig('err-a', new fc.DeleteProvisionConfigRequest({}));
   assert.equal((await invoke('err-b', 'free again')).text, 'free again');

@@ -25,7 +25,7 @@ OKIBI_IMAGE=oci:$work/echo:latest
 mkdir -p "$work/models/v1" "$work/private"
 printf 'of v1' >"$work/models/v1/weights"
 
-"$build/okibi" serve --listen 127.0.0.1:0 --state-dir "$work/state" --queue-deadline-seconds 5 \
+"$build/okibi" serve --listen 127.0.0.1:0 --state-dir "$work/state" \
   --simulated-cards fc.gpu.tesla.1=2 --layout-root "$work" \
   --model-root "weights=$work/models" --model-root "private=$work/private:2000000000000002" >"$work/out" 2>"$work/err" &
 daemon=$!

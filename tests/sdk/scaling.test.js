@@ -142,7 +142,7 @@ test('concurrency config caps, and 0 forbids', async () => {
   await Promise.all(Array.from({ length: 5 }, (_, i) => invoke(name, `${i}`)));
   assert.equal((await live()).length, 1);
   await cap(0);
-  await failsWith(invoke(name, 'x'), 'ResourceExhausted', 429, /concurrency configuration is 0/);
+  await failsWith(invoke(name, 'x', { within: 1000 }), 'ResourceExhausted', 429, /concurrency configuration is 0/);
   assert.equal((await client.getConcurrencyConfig(name)).body.reservedConcurrency, 0);
   assert.equal((await client.listConcurrencyConfigs(new fc.ListConcurrencyConfigsRequest({}))).body.configs.length, 1);
   await failsWith(cap(271), 'LimitExceededError', 400, /270/);
@@ -158,7 +158,7 @@ test('disableOndemand: only what is kept serves', async () => {
     body: new fc.UpdateFunctionInput({ disableOndemand: true }) }));
   await waitFor(async () => (await client.getFunction(name, new fc.GetFunctionRequest({})))
     .body.lastUpdateStatus === 'Successful', 'updated');
-  await failsWith(invoke(name, 'x'), 'ResourceExhausted', 429, /disableOndemand/);
+  await failsWith(invoke(name, 'x', { within: 1000 }), 'ResourceExhausted', 429, /disableOndemand/);
   await put({ defaultTarget: 1 });
   await caughtUp(1);
   assert.equal((await invoke(name, 'kept')).text, 'kept');

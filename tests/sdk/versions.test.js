@@ -93,7 +93,7 @@ test('during an update calls go to the old configuration, running ones finish', 
   const { body: trigger } = await client.createTrigger(name, new fc.CreateTriggerRequest({
     body: new fc.CreateTriggerInput({ triggerName: 't', triggerType: 'http', qualifier: '3',
       triggerConfig: JSON.stringify({ authType: 'anonymous', methods: ['GET'] }) }) }));
-  const slow = fetchRaw('GET', `${trigger.httpTrigger.urlInternet}sleep?ms=1000`);
+  const slow = fetchRaw('GET', `${trigger.httpTrigger.urlInternet}sleep?ms=5000`);
   await waitFor(async () => (await okibi('GET', 'instances', { query: { functionName: name } }))
     .instances.some((i) => i.inFlight === 1), 'the request runs');
   await client.deleteFunctionVersion(name, '3');

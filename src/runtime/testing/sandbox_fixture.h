@@ -57,7 +57,7 @@ void makeImage(const std::filesystem::path& root);
 std::vector<std::string> groupsOf(const std::filesystem::path& stateDirectory);
 std::vector<std::string> loopDevices();
 int openDescriptors(int pid);
-// Waits without a loop, at most 10 s.
+// Waits without a loop, at most a minute.
 bool eventually(const std::function<bool()>& condition);
 
 class SandboxTest : public ::testing::Test {
@@ -67,7 +67,7 @@ class SandboxTest : public ::testing::Test {
 
   seams::InstanceSpec spec(std::vector<std::string> arguments);
   virtual Options options() const;
-  // Runs the task to its end on the loop; fails the test after 30 s.
+  // Runs the task to its end on the loop; fails the test after a minute.
   template <typename T>
   T await(net::Task<T> task);
   void awaitVoid(net::Task<void> task);
@@ -96,9 +96,9 @@ T SandboxTest::await(net::Task<T> task) {
     loop.stop();
   }(std::move(task), result, *loop_));
   net::Timer limit(*loop_);
-  limit.schedule(loop_->now() + std::chrono::seconds(30), [this] { loop_->stop(); });
+  limit.schedule(loop_->now() + std::chrono::minutes(1), [this] { loop_->stop(); });
   while (!result && limit.scheduled()) loop_->run();
-  if (!result) throw std::runtime_error("a task did not end within 30 s");
+  if (!result) throw std::runtime_error("a task did not end within a minute");
   return std::move(*result);
 }
 
