@@ -144,7 +144,7 @@ Result<sim::Report> simulateAll(Setup& setup, const std::string& protocol) {
 }
 
 Outcome<void> checkLaws(Format format, const SimulateOptions& options) {
-  std::int64_t steps = 0, dispatched = 0;
+  std::int64_t steps = 0, dispatched = 0, ahead = 0, aheadLost = 0;
   for (std::uint64_t seed = options.seed; seed < options.seed + options.seeds; ++seed) {
     const sim::CheckResult result = sim::checkSeed(seed);
     if (!result.violation.empty()) {
@@ -155,12 +155,17 @@ Outcome<void> checkLaws(Format format, const SimulateOptions& options) {
     }
     steps += result.steps;
     dispatched += result.dispatched;
+    ahead += result.ahead;
+    aheadLost += result.aheadLost;
   }
-  print(format == Format::JsonText
-            ? fmt::format("{{\"seeds\":{},\"steps\":{},\"dispatched\":{}}}\n", options.seeds, steps,
-                          dispatched)
-            : fmt::format("{} seeds from {}: all laws held in {} steps, {} requests served\n",
-                          options.seeds, options.seed, steps, dispatched));
+  print(
+      format == Format::JsonText
+          ? fmt::format("{{\"seeds\":{},\"steps\":{},\"dispatched\":{},\"ahead\":{},"
+                        "\"aheadLost\":{}}}\n",
+                        options.seeds, steps, dispatched, ahead, aheadLost)
+          : fmt::format("{} seeds from {}: all laws held in {} steps, {} requests served, {} "
+                        "instances came ahead of requests and {} of those were lost before them\n",
+                        options.seeds, options.seed, steps, dispatched, ahead, aheadLost));
   return {};
 }
 

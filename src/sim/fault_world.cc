@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <variant>
 
 #include "base/random.h"
@@ -20,7 +21,18 @@ struct Options {
       retire, parkFailure, wakeFailure, keep, cap, keptOnly, session;
   Duration arrivalGap, serviceMax, startMax, stopMax, deadlineMax;
   PlannerConfig config;
+  // Functions that are called by timers, so many times each, every one, two or three `beat`s; each
+  // pause up to `jitter` of it shorter or longer. 0: no rhythms.
+  int timers, rounds;
+  Duration beat;
+  double jitter, meddle;
 };
+
+// Worlds with rhythms, in which instances come ahead of requests; the others are as they would be
+// without them.
+bool hasRhythms(std::uint64_t seed) {
+  return seed % 8 == 4;
+}
 
 // Swarm: each fault is off in half of the worlds and of very different weight in the others.
 double faultChance(Random& random, double max) {
@@ -31,7 +43,22 @@ Duration between(Random& random, Duration low, Duration high) {
   return Duration(random.between(low.count(), high.count()));
 }
 
-Options draw(Random& random) {
+// What is to be learned takes a few dozen rounds, and functions that come to rest between them.
+void drawRhythms(Random& random, Options& o) {
+  o.cards = static_cast<int>(random.between(1, 5));
+  o.timers = static_cast<int>(random.between(1, 4));
+  o.functions = std::max(o.functions, o.timers);
+  o.rounds = static_cast<int>(random.between(16, 36));
+  o.beat = between(random, 22s, 90s);
+  o.jitter = random.chance(0.3) ? 0 : 0.04 * random.fraction();
+  o.meddle = random.chance(0.2) ? 0 : 0.5 * random.fraction();
+  o.arrivals = static_cast<int>(random.between(0, 40));
+  o.serviceMax = between(random, 1ms, 5s);
+  o.startMax = between(random, 1ms, random.chance(0.7) ? 3s : 10s);
+  o.config.keepAlive = random.chance(0.8) ? KeepAlivePolicy::Learned : KeepAlivePolicy::Histogram;
+}
+
+Options draw(Random& random, std::uint64_t seed) {
   Options o{};
   o.cards = static_cast<int>(random.between(0, 5));
   o.functions = static_cast<int>(random.between(1, 8));
@@ -74,6 +101,7 @@ Options draw(Random& random) {
   if (policy > 0.8) o.config.keepAlive = KeepAlivePolicy::Histogram;
   o.config.histogramRange = std::chrono::minutes(random.between(1, 10));
   if (random.chance(0.7)) o.config.hostMemory = Bytes::gib(random.between(1, 40));
+  if (hasRhythms(seed)) drawRhythms(random, o);
   return o;
 }
 
@@ -81,7 +109,7 @@ class World {
  public:
   explicit World(std::uint64_t seed)
       : random_(seed),
-        options_(draw(random_)),
+        options_(draw(random_, seed)),
         planner_(options_.config),
         checker_(options_.config) {}
 
@@ -91,6 +119,8 @@ class World {
     result.steps = steps_;
     result.dispatched = dispatched_;
     result.woken = woken_;
+    result.ahead = ahead_;
+    result.aheadLost = aheadLost_;
     return result;
   }
 
@@ -101,9 +131,11 @@ class World {
     while (!due_.empty() && ok()) {
       auto next = due_.extract(due_.begin());
       now_ = next.key().first;
-      if (std::get_if<InvocationArrived>(&next.mapped())) disturb();
+      const Due& due = next.mapped();
+      if (std::get_if<InvocationArrived>(&due.event)) disturb();
+      for (int i = 0; i < due.disturbances; ++i) disturb();
       if (++steps_ > 200'000) return "does not come to rest";
-      step(next.mapped());
+      step(due.event);
     }
     if (ok()) checker_.expectRest();
     if (ok()) metered_.expectRest();
@@ -116,20 +148,51 @@ class World {
 
   bool ok() const { return checker_.violations().empty() && metered_.violations().empty(); }
 
-  void schedule(Duration delay, Event event) {
-    due_.emplace(std::pair(now_ + delay, ++sequence_), std::move(event));
+  struct Due {
+    Event event;
+    int disturbances = 0;  // before it, whatever it is
+  };
+
+  void schedule(Duration delay, Event event, int disturbances = 0) {
+    due_.emplace(std::pair(now_ + delay, ++sequence_), Due{std::move(event), disturbances});
+  }
+  void arrive(Duration delay, FunctionKey function = {}) {
+    schedule(delay, InvocationArrived{InvocationId(), function, Instant()});
   }
 
   void populate() {
     for (int i = 0; i < options_.cards; ++i) addCard();
     for (int i = 0; i < options_.functions; ++i) step(FunctionAdded{drawPlan(), std::nullopt});
+    if (options_.timers > 0) return populateByTimers();
     Duration at{};
     for (int i = 0; i < options_.arrivals; ++i) {
       // Bursts: half of the requests come together with the one before.
       if (random_.chance(0.5)) at += between(random_, 0ns, options_.arrivalGap);
-      schedule(at, InvocationArrived{InvocationId(++lastInvocation_), FunctionKey(), Instant()});
+      arrive(at);
     }
     if (random_.chance(0.2)) schedule(at / 2, DrainStarted{});
+  }
+
+  // Timers, and others whose requests come at any time, or when those of timers do.
+  void populateByTimers() {
+    Duration end{};
+    for (int i = 0; i < options_.timers; ++i) {
+      const Duration pause = options_.beat * random_.between(1, 3);
+      const auto jitter =
+          Duration(static_cast<std::int64_t>(options_.jitter * static_cast<double>(pause.count())));
+      Duration at = between(random_, 0s, 5s);
+      for (int round = 0; round < options_.rounds; ++round) {
+        arrive(at, keys_[static_cast<std::size_t>(i)]);
+        at += pause + between(random_, -jitter, jitter);
+      }
+      end = std::max(end, at);
+    }
+    for (int i = 0; i < options_.arrivals; ++i) {
+      Duration at = between(random_, 0s, end);
+      if (random_.chance(0.5)) at = at / options_.beat * options_.beat + between(random_, 0s, 6s);
+      arrive(at);
+    }
+    if (random_.chance(0.1)) schedule(end * 2 / 3, DrainStarted{});
   }
 
   void addCard() {
@@ -156,6 +219,11 @@ class World {
     if (random_.chance(0.2)) plan.freezeAfter = std::nullopt;
     if (random_.chance(0.6)) plan.parkAfter = between(random_, 0ns, random_.chance(0.5) ? 1s : 10s);
     if (random_.chance(0.5)) plan.afterAbandon = AfterAbandon::ReplaceInstance;
+    if (options_.timers > 0 && plan.parkAfter) {
+      // Parked from one time to the next, if there is room for it.
+      plan.parkAfter = between(random_, 0s, 15s);
+      plan.idleTimeout = between(random_, 30s, 10min);
+    }
     keys_.push_back(plan.key);
     groups_.emplace_back(plan.account, plan.name);
     return plan;
@@ -182,7 +250,9 @@ class World {
         static_cast<std::size_t>(random_.between(0, static_cast<std::int64_t>(keys_.size()) - 1));
     const FunctionKey old = keys_[some];
     if (random_.chance(options_.replace)) {
-      step(FunctionAdded{drawPlan(), old});
+      const FunctionPlan plan = drawPlan();
+      successors_[old] = plan.key;
+      step(FunctionAdded{plan, old});
     } else if (random_.chance(options_.retire)) {
       step(FunctionRetired{old});
     }
@@ -227,8 +297,8 @@ class World {
   void step(Event event) {
     if (!ok()) return;
     if (auto* arrival = std::get_if<InvocationArrived>(&event)) {
-      arrival->function = keys_[static_cast<std::size_t>(
-          random_.between(0, static_cast<std::int64_t>(keys_.size()) - 1))];
+      arrival->invocation = InvocationId(++lastInvocation_);
+      arrival->function = calledFunction(arrival->function);
       arrival->deadline = now_ + between(random_, 0ns, options_.deadlineMax);
       if (random_.chance(options_.cancel)) {
         schedule(between(random_, 0ns, options_.serviceMax + options_.startMax),
@@ -243,6 +313,7 @@ class World {
     }
     if (auto* ready = std::get_if<InstanceReady>(&event)) ready_.push_back(ready->instance);
     if (auto* gone = std::get_if<InstanceGone>(&event)) std::erase(ready_, gone->instance);
+    countLost(event);
     std::vector<Command> commands;
     planner_.step(now_, event, commands);
     planner_.checkInvariants();
@@ -253,8 +324,39 @@ class World {
     }
   }
 
+  // What a timer calls is the newest of its revisions; others call any function, retired ones too.
+  FunctionKey calledFunction(FunctionKey byTimer) {
+    if (byTimer == FunctionKey()) {
+      return keys_[static_cast<std::size_t>(
+          random_.between(0, static_cast<std::int64_t>(keys_.size()) - 1))];
+    }
+    for (auto next = successors_.find(byTimer); next != successors_.end();
+         next = successors_.find(byTimer)) {
+      byTimer = next->second;
+    }
+    return byTimer;
+  }
+
+  // An instance comes for a request that is expected. Much may happen while it does.
+  void comeAhead(InstanceId instance) {
+    ++ahead_;
+    unused_.insert(instance);
+    if (!random_.chance(options_.meddle)) return;
+    schedule(between(random_, 0ns, 2 * options_.startMax), TimerFired{},
+             static_cast<int>(random_.between(1, 8)));
+  }
+  void loseAhead(InstanceId instance) { aheadLost_ += static_cast<int>(unused_.erase(instance)); }
+  void countLost(const Event& event) {
+    if (const auto* failed = std::get_if<InstanceStartFailed>(&event)) loseAhead(failed->instance);
+    if (const auto* gone = std::get_if<InstanceGone>(&event)) loseAhead(gone->instance);
+    if (!std::get_if<RuntimeLost>(&event)) return;
+    aheadLost_ += static_cast<int>(unused_.size());
+    unused_.clear();
+  }
+
   void obey(const Dispatch& command) {
     ++dispatched_;
+    unused_.erase(command.instance);
     Outcome outcome = Outcome::Completed;
     if (random_.chance(options_.broken)) outcome = Outcome::InstanceBroken;
     if (random_.chance(options_.timeout)) outcome = Outcome::TimedOut;
@@ -262,6 +364,7 @@ class World {
              InvocationEnded{command.invocation, outcome});
   }
   void obey(const StartInstance& command) {
+    if (command.ahead) comeAhead(command.instance);
     if (random_.chance(options_.startFailure)) {
       const Duration after = between(random_, 0ns, options_.startMax);
       const Error error{ErrorKind::Unavailable, "exec failed", "FunctionNotStarted"};
@@ -277,6 +380,11 @@ class World {
     schedule(started + between(random_, 1ns, options_.startMax), InstanceReady{command.instance});
   }
   void obey(const StopInstance& command) {
+    if (command.reason == StopReason::IdleTimeout) {
+      unused_.erase(command.instance);  // nobody came
+    } else {
+      loseAhead(command.instance);
+    }
     schedule(between(random_, 0ns, options_.stopMax), InstanceGone{command.instance, {}});
   }
   void obey(const WakeAt& command) {
@@ -289,6 +397,7 @@ class World {
   void obey(const Refuse&) {}
   void obey(const Abort&) {}
   void obey(const Park& command) {
+    unused_.erase(command.instance);
     const Duration after = between(random_, 0ns, options_.stopMax);
     if (random_.chance(options_.parkFailure)) {
       schedule(after, InstanceParkFailed{command.instance, {ErrorKind::Internal, "no", {}}});
@@ -298,6 +407,7 @@ class World {
   }
   void obey(const Wake& command) {
     ++woken_;
+    if (command.ahead) comeAhead(command.instance);
     const Duration after = between(random_, 0ns, options_.startMax);
     if (random_.chance(options_.wakeFailure)) {
       schedule(after, InstanceGone{command.instance, {ErrorKind::Internal, "lost", {}}});
@@ -315,16 +425,19 @@ class World {
   LawChecker checker_;
   MeteredWorld metered_;
   Instant now_{};
-  std::map<std::pair<Instant, std::uint64_t>, Event> due_;
+  std::map<std::pair<Instant, std::uint64_t>, Due> due_;
   std::uint64_t sequence_ = 0, lastInvocation_ = 0, lastFunction_ = 0, lastCard_ = 0;
   std::vector<FunctionKey> keys_;
   std::vector<std::pair<std::string, std::string>> groups_;  // of each key
   std::vector<Card> cards_;
+  std::map<FunctionKey, FunctionKey> successors_;  // of replaced ones
   std::vector<InstanceId> ready_;
+  std::set<InstanceId> unused_;  // of those that came ahead
   bool runtimeDown_ = false;
   int steps_ = 0;
   int dispatched_ = 0;
   int woken_ = 0;
+  int ahead_ = 0, aheadLost_ = 0;
 };
 
 }  // namespace

@@ -30,17 +30,22 @@ TEST(FaultWorld, LawsHoldAndEverythingComesToRest) {
   const std::uint64_t first = only ? only : 1;
   const std::uint64_t last = only ? only : fromEnvironment("OKIBI_SEEDS", 600);
   std::signal(SIGABRT, tellSeed);
-  int dispatched = 0, woken = 0;
+  int dispatched = 0, woken = 0, ahead = 0, aheadLost = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     currentSeed = seed;
     const CheckResult result = checkSeed(seed);
     ASSERT_EQ(result.violation, "") << "repeat with okibi simulate --check --seed " << seed;
     dispatched += result.dispatched;
     woken += result.woken;
+    ahead += result.ahead;
+    aheadLost += result.aheadLost;
   }
   // The worlds must not be so hostile that nothing is tested.
   EXPECT_GT(dispatched, only ? -1 : static_cast<int>(last) * 10);
   EXPECT_GT(woken, only ? -1 : static_cast<int>(last) / 4);
+  // Where timers call, instances come before they do, and meet faults on the way.
+  EXPECT_GT(ahead, only ? -1 : static_cast<int>(last) / 3);
+  EXPECT_GT(aheadLost, only ? -1 : static_cast<int>(last) / 30);
 }
 
 // Found beyond the first few hundred: who is parked was not woken while starts failed; an instance
