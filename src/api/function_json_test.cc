@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/crc64.h"
+
 namespace okibi::api {
 namespace {
 
@@ -22,7 +24,7 @@ constexpr std::string_view kWhole = R"({
   "instanceLifecycleConfig":{"initializer":{"handler":"i","timeout":30},
     "preStop":{"handler":"p","timeout":9}},
   "environmentVariables":{"A":"1"},"tags":[{"Key":"k","Value":"v"}],
-  "okibi":{"modelDirectories":[{"name":"weights","subdirectory":"a/b","mountDir":"/models"}]},
+  "okibi":{"modelDirectories":[{"name":"weights","subdirectory":"a/b","mountDir":"/models"}],"weight":3},
   "role":"acs:ram::1:role/r","logConfig":{"project":"p"},"somethingNew":[1]})";
 
 FunctionSpec whole() {
@@ -63,6 +65,7 @@ TEST(FunctionJson, ReadsEveryField) {
   EXPECT_EQ(spec.environment.at("A"), "1");
   EXPECT_EQ(spec.tags.at("k"), "v");
   EXPECT_EQ(spec.modelDirectories, (std::vector<ModelDirectory>{{"weights", "a/b", "/models"}}));
+  EXPECT_EQ(spec.weight, 3);
   EXPECT_NE(spec.inertFields.find("role/r"), std::string::npos);
   EXPECT_EQ(spec.inertFields.find("somethingNew"), std::string::npos);
 }
@@ -101,6 +104,7 @@ TEST(FunctionJson, WritesStateAndNames) {
   const auto& container = object.at("customContainerConfig").get_object();
   EXPECT_EQ(container.at("resolvedImageUri"), "127.0.0.1:5000/a/b@sha256:abc");
   EXPECT_EQ(container.at("accelerationInfo").get_object().at("status"), "Ready");
+  EXPECT_EQ(object.at("codeChecksum").as_string(), std::to_string(crc64("sha256:abc")));
   const auto listed =
       json::parse(functionJson(function, {"local"}, FunctionView::Listed)).get_object();
   EXPECT_FALSE(listed.contains("state"));
@@ -140,6 +144,8 @@ TEST(FunctionJson, EveryRefusalNamesItsField) {
       {R"("nasConfig":{"mountPoints":[{"serverAddr":"a"}]})", "okibi.modelDirectories"},
       {R"("okibi":[])", "okibi: must be an object"},
       {R"("okibi":{"modelDirectory":[]})", "okibi.modelDirectory: is unknown; known here: model"},
+      {R"("okibi":{"weight":"3"})", "okibi.weight: must be a whole number"},
+      {R"("okibi":{"weight":2.5})", "okibi.weight: must be a whole number"},
       {R"("okibi":{"modelDirectories":{}})", "okibi.modelDirectories: must be a list"},
       {R"("okibi":{"modelDirectories":[{"name":"a"}]})",
        "okibi.modelDirectories[0].mountDir: is required"},
@@ -241,6 +247,18 @@ TEST(FunctionUpdate, ModelDirectoriesStayUntilTheyAreNamed) {
   EXPECT_TRUE(after(R"({"okibi":{"modelDirectories":[]}})").empty());
   const std::vector<ModelDirectory> other{{"b", "", "/b"}};
   EXPECT_EQ(after(R"({"okibi":{"modelDirectories":[{"name":"b","mountDir":"/b"}]}})"), other);
+}
+
+TEST(FunctionUpdate, TheWeightStaysUntilItIsNamed) {
+  const auto after = [](const char* text) {
+    const auto updated = readFunctionUpdate(text, whole());
+    EXPECT_TRUE(updated) << text;
+    return updated ? updated->weight : std::nullopt;
+  };
+  for (const char* unnamed : {"{}", R"({"okibi":{"modelDirectories":[]}})", R"({"okibi":null})"}) {
+    EXPECT_EQ(after(unnamed), 3) << unnamed;
+  }
+  EXPECT_EQ(after(R"({"okibi":{"weight":1}})"), 1);
 }
 
 TEST(FunctionUpdate, InertFieldsAreReplacedOneByOne) {

@@ -171,13 +171,8 @@ void onlyKeys(const Reader& in, std::initializer_list<std::string_view> known) {
   }
 }
 
-// Our own section. Unlike the rest it refuses what it does not know: a misspelt subdirectory would
-// give the whole root.
-void readOkibi(const Reader& in, FunctionSpec& spec) {
-  const auto own = in.object("okibi");
-  if (!own) return;
-  onlyKeys(*own, {"modelDirectories"});
-  const auto list = own->objects("modelDirectories");
+void readModelDirectories(const Reader& okibi, FunctionSpec& spec) {
+  const auto list = okibi.objects("modelDirectories");
   if (!list) return;
   spec.modelDirectories.clear();
   for (const Reader& one : *list) {
@@ -189,6 +184,16 @@ void readOkibi(const Reader& in, FunctionSpec& spec) {
                                      one.text("subdirectory").value_or(""),
                                      one.text("mountDir").value_or("")});
   }
+}
+
+// Our own section. Unlike the rest it refuses what it does not know: a misspelt subdirectory would
+// give the whole root.
+void readOkibi(const Reader& in, FunctionSpec& spec) {
+  const auto own = in.object("okibi");
+  if (!own) return;
+  onlyKeys(*own, {"modelDirectories", "weight"});
+  readModelDirectories(*own, spec);
+  if (const auto weight = own->integer("weight")) spec.weight = static_cast<int>(*weight);
 }
 
 void readTags(const Reader& in, FunctionSpec& spec) {

@@ -2,6 +2,7 @@
 
 #include "api/function_json.h"
 #include "api/json_reader.h"
+#include "base/crc64.h"
 #include "base/encoding.h"
 
 namespace okibi::api {
@@ -63,14 +64,22 @@ json::object hookJson(const Hook& hook) {
   return out;
 }
 
-json::object okibiJson(const FunctionSpec& spec) {
+json::array modelDirectoriesJson(const FunctionSpec& spec) {
   json::array directories;
   for (const ModelDirectory& one : spec.modelDirectories) {
     directories.push_back(json::object{{"name", toJsonText(one.root)},
                                        {"subdirectory", toJsonText(one.subdirectory)},
                                        {"mountDir", toJsonText(one.mountDir)}});
   }
-  return {{"modelDirectories", std::move(directories)}};
+  return directories;
+}
+
+// Empty: nothing of it was sent.
+json::object okibiJson(const FunctionSpec& spec) {
+  json::object out;
+  if (!spec.modelDirectories.empty()) out["modelDirectories"] = modelDirectoriesJson(spec);
+  if (spec.weight) out["weight"] = *spec.weight;
+  return out;
 }
 
 void putSpec(json::object& out, const FunctionSpec& spec) {
@@ -103,7 +112,7 @@ void putSpec(json::object& out, const FunctionSpec& spec) {
     tags.push_back(json::object{{"Key", toJsonText(key)}, {"Value", toJsonText(value)}});
   }
   out["tags"] = std::move(tags);
-  if (!spec.modelDirectories.empty()) out["okibi"] = okibiJson(spec);
+  if (json::object own = okibiJson(spec); !own.empty()) out["okibi"] = std::move(own);
 }
 
 void putState(json::object& out, const Function& function) {
@@ -135,6 +144,10 @@ std::string functionJson(const Function& function, const FunctionFacts& facts, F
   out["createdTime"] = formatIso8601(function.created);
   out["lastModifiedTime"] = formatIso8601(function.modified);
   out["codeSize"] = 0;
+  // What X-Fc-Code-Checksum says of the calls that this image answers.
+  if (!function.imageDigest.empty() && function.active) {
+    out["codeChecksum"] = std::to_string(crc64(function.imageDigest));
+  }
   if (facts.restriction != nullptr) {
     out["invocationRestriction"] =
         json::object{{"disable", facts.restriction->disabled},

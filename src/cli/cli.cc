@@ -306,7 +306,9 @@ void addSimulate(App& app, CommandLine& l) {
   sub->add_option("--columns", o.columns,
                   "arrival=TITLE[@UNIT],function=…,duration=…,cold=…,count=… (default: the usual "
                   "titles)");
-  sub->add_option("--functions", o.functionsFile, "A CSV of functions: slices, weights");
+  sub->add_option(
+      "--functions", o.functionsFile,
+      "A CSV of functions: function, gpu_mem_mib, weight (how many it stands for), okibi_weight");
   sub->add_option("--synthetic", o.synthetic,
                   "Instead of a trace: functions=100,requests=1000000,time=24h,skew=1,timers=0.3,"
                   "bursts=0.3,daily=1,service=1s,slice=8G|16G (of the functions in turn)");

@@ -33,7 +33,7 @@ constexpr ObjectSchema kObjects[] = {
      "polarFsConfig juiceFsConfig disableInjectCredentials tracingConfig customDNS tags "
      "instanceIsolationMode sessionAffinity sessionAffinityConfig triggers asyncInvokeConfig "
      "concurrencyConfig provisionConfig scalingConfig vpcBinding customDomain annotations okibi"},
-    {"okibi", "modelDirectories"},
+    {"okibi", "modelDirectories weight"},
     {"okibi.modelDirectories[]", "name subdirectory mountDir"},
     {"gpuConfig", "gpuType gpuMemorySize"},
     {"customContainerConfig",
@@ -65,7 +65,8 @@ constexpr ObjectSchema kObjects[] = {
 constexpr std::string_view kNumbers =
     "cpu memorySize diskSize timeout instanceConcurrency idleTimeout gpuMemorySize port "
     "initialDelaySeconds periodSeconds timeoutSeconds failureThreshold successThreshold userId "
-    "groupId maxAge sessionConcurrencyPerInstance sessionTTLInSeconds sessionIdleTimeoutInSeconds";
+    "groupId maxAge weight sessionConcurrencyPerInstance sessionTTLInSeconds "
+    "sessionIdleTimeoutInSeconds";
 constexpr std::string_view kTruths =
     "internetAccess enableLongLiving disableOndemand insecure enableRequestMetrics "
     "enableInstanceMetrics enableLlmMetrics disableURLInternet allowCredentials enable enableTLS "

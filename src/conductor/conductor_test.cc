@@ -485,6 +485,70 @@ TEST(Start, ModelDirectoriesAreThoseOfTheAccount) {
   });
 }
 
+// Another weight makes no new instances; it counts at once for who waits.
+TEST(Weight, AnUpdateMovesWhoWaitsAndKeepsWhatRuns) {
+  World world([](Settings& settings) {
+    settings.planner.instanceQuota = 3;
+    settings.planner.scaleOut = planner::ScaleOut::PerRequest;
+    settings.planner.refuseEarly = false;
+    settings.queueDeadline = 10min;
+  });
+  world.runtime.script.app = works(*world.loop, 20s);
+  world.run([&]() -> net::Task<void> {
+    std::map<std::string, Instant> served;
+    auto called = [](World& w, std::map<std::string, Instant>& at, std::string label,
+                     std::string name, Duration after) -> net::Task<void> {
+      co_await w.loop->sleep(after);
+      const Called done = co_await w.call(name);
+      EXPECT_TRUE(done.body) << label;
+      at[label] = done.invocation->dispatched.at;
+    };
+    for (const char* name : {"a", "b", "c"}) co_await world.deploy(name);
+    world.loop->spawn(
+        called(world, served, "c", "c", 0s));  // ends first, and its place is given away
+    world.loop->spawn(called(world, served, "a", "a", 5s));
+    world.loop->spawn(called(world, served, "b", "b", 5s));
+    world.loop->spawn(called(world, served, "a again", "a", 10s));
+    world.loop->spawn(called(world, served, "b again", "b", 11s));
+    co_await world.loop->sleep(12s);
+    const auto running = world.conductor->instances();
+    EXPECT_EQ(running.size(), 3u);
+    FunctionSpec heavier = world.spec("b");
+    heavier.weight = 3;
+    EXPECT_TRUE(world.conductor->update(World::ref("b"), heavier));
+    co_await world.settled(World::ref("b"));
+    EXPECT_EQ(world.catalog.find(World::ref("b"))->active->weight, 3);
+    const auto still = world.conductor->instances();
+    EXPECT_EQ(still.size(), 3u);
+    for (std::size_t i = 0; i < still.size(); ++i) {
+      EXPECT_EQ(still[i].name, running[i].name);
+      EXPECT_EQ(still[i].state, running[i].state);
+    }
+    co_await world.loop->sleep(2min);
+    EXPECT_EQ(served.size(), 5u);
+    EXPECT_LT(served["b again"], served["a again"]);
+  });
+}
+
+TEST(Weight, WithAnotherChangeBesideItInstancesAreMadeAnew) {
+  World world;
+  world.run([&]() -> net::Task<void> {
+    co_await world.deploy("f");
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    const std::string first = world.conductor->instances()[0].name;
+    FunctionSpec wanted = world.spec("f");
+    wanted.weight = 2;
+    wanted.environment["A"] = "1";
+    EXPECT_TRUE(world.conductor->update(World::ref("f"), wanted));
+    co_await world.settled(World::ref("f"));
+    EXPECT_EQ(*(co_await world.call("f")).body, "ok");
+    EXPECT_NE(world.conductor->instances()[0].name, first);
+    wanted.weight = 101;
+    EXPECT_EQ(world.conductor->update(World::ref("f"), wanted).error().message,
+              "okibi.weight: 101 is not in 1–100");
+  });
+}
+
 TEST(Start, AProcessCannotBeGivenModelDirectories) {
   World world([](Settings& settings) {
     settings.modelRoots = {{"weights", "/srv/models", {}}};

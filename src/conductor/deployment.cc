@@ -22,6 +22,7 @@ planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const Func
   plan.name = ref.name;
   plan.gpu = spec.gpu;
   if (plan.gpu) plan.gpu->memory = sliceOf(*plan.gpu, cards);
+  plan.weight = spec.weight.value_or(1);
   plan.concurrency = spec.concurrency;
   plan.idleTimeout = spec.keptIdle();
   if (!spec.onDemand) plan.demand = planner::FunctionPlan::Demand::KeptOnly;
@@ -31,6 +32,14 @@ planner::FunctionPlan planOf(FunctionKey key, const FunctionRef& ref, const Func
     plan.afterAbandon = planner::AfterAbandon::ReplaceInstance;
   }
   return plan;
+}
+
+// Whether nothing is asked for but another weight, which concerns no instance.
+bool onlyWeighs(const Function& function, const std::string& digest) {
+  if (!function.active || function.imageDigest != digest) return false;
+  FunctionSpec as = *function.active;
+  as.weight = function.spec.weight;
+  return as == function.spec && function.active->weight != function.spec.weight;
 }
 
 std::string randomId() {
@@ -194,9 +203,11 @@ net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
   Function next = *function;
   next.lastUpdateReason.clear();
   next.lastUpdateReasonCode.clear();
+  const Target latest{ref, std::string(kLatest)};
+  const bool weighs = image && current_.contains(latest) && onlyWeighs(next, image->digest);
   if (image) {
     next.active = next.spec;
-    next.activeRevision = revision;
+    if (!weighs) next.activeRevision = revision;
     next.imageDigest = image->digest;
     next.state = FunctionState::Active;
     next.stateReason.clear();
@@ -217,7 +228,11 @@ net::Task<void> Conductor::deploy(FunctionRef ref, std::uint64_t revision) {
     log::error("state write failed", "function={} error=\"{}\"", ref.name, stored.error().message);
     co_return;
   }
-  if (image) activate(*catalog_.find(ref), std::move(*image));
+  if (weighs) {
+    step(planner::WeightChanged{current_.at(latest), catalog_.find(ref)->spec.weight.value_or(1)});
+  } else if (image) {
+    activate(*catalog_.find(ref), std::move(*image));
+  }
   // Nobody waits for it: should power be lost before, the function is deployed anew.
   co_await loop_.offload([&catalog = catalog_] { catalog.sync(); });
 }

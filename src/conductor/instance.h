@@ -19,7 +19,8 @@
 
 namespace okibi::conductor {
 
-// One deployed configuration: what FunctionKey stands for. Immutable.
+// One deployed configuration: what FunctionKey stands for. Immutable; the weight may have changed
+// since, which the planner and the catalog know.
 struct Revision {
   FunctionKey key;
   FunctionRef ref;

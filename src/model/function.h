@@ -76,6 +76,9 @@ struct FunctionSpec {
   std::map<std::string, std::string> environment;
   std::map<std::string, std::string> tags;
   std::vector<ModelDirectory> modelDirectories;  // okibi.modelDirectories
+  // okibi.weight, 1–100, as the client sent it; not sent: 1. Its part among the functions of its
+  // account, when cards or quotas are short.
+  std::optional<int> weight;
   // JSON object text of fields that are stored and returned but do not act (logConfig, role, …).
   std::string inertFields;
   bool operator==(const FunctionSpec&) const = default;

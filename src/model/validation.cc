@@ -212,6 +212,7 @@ Result<void> validate(const FunctionSpec& spec, const MachineCapacity& machine) 
                         limits::kIdleTimeoutMax.count(), " s");
       !ok)
     return ok;
+  if (auto ok = inRange("okibi.weight", spec.weight.value_or(1), 1, 100); !ok) return ok;
   if (auto ok = validateHook("initializer", spec.initializer, limits::kInitializerTimeoutMax);
       !ok) {
     return ok;

@@ -37,6 +37,7 @@ TEST_F(Validation, LimitsThemselvesAreInOrder) {
   spec.disk = Bytes::mib(20480);
   spec.gpu = GpuConfig{"fc.gpu.tesla.1", Bytes::gib(16)};
   spec.initializer = {.handler = "initialize", .command = {}, .timeout = Seconds(300)};
+  spec.weight = 100;
   EXPECT_EQ(problem(), "");
 }
 
@@ -52,6 +53,8 @@ TEST_F(Validation, EachBrokenRuleNamesItsField) {
       {"instanceConcurrency", [](FunctionSpec& s) { s.concurrency = 0; }},
       {"instanceConcurrency", [](FunctionSpec& s) { s.concurrency = 201; }},
       {"timeout", [](FunctionSpec& s) { s.timeout = Seconds(0); }},
+      {"okibi.weight", [](FunctionSpec& s) { s.weight = 0; }},
+      {"okibi.weight", [](FunctionSpec& s) { s.weight = 101; }},
       {"idleTimeout", [](FunctionSpec& s) { s.idleTimeout = Seconds(3601); }},
       {"cpu", [](FunctionSpec& s) { s.cpu = MilliCpu{2050}; }},
       {"cpu", [](FunctionSpec& s) { s.cpu = MilliCpu{70}; }},

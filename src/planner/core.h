@@ -39,6 +39,7 @@ class Planner::Core {
   // events.cc: one per event.
   void on(const FunctionAdded& event);
   void on(const FunctionRetired& event);
+  void on(const WeightChanged& event);
   void on(const MinimumChanged& event);
   void on(const CapChanged& event);
   void on(const QuotaChanged& event);

@@ -40,6 +40,13 @@ struct FunctionRetired {
   std::optional<Error> refusal = std::nullopt;
 };
 
+// Its part among the functions of its account changes; its instances stay, and if it waits it
+// stands at once where the new weight puts it.
+struct WeightChanged {
+  FunctionKey function;
+  int weight = 1;  // 1 or more
+};
+
 // How many instances a revision keeps, whatever its traffic; they serve first and are not stopped
 // for being idle, nor to make room. 0: none.
 struct MinimumChanged {
@@ -152,11 +159,11 @@ struct RuntimeLost {
 };
 struct RuntimeRestored {};
 
-using Event =
-    std::variant<FunctionAdded, FunctionRetired, MinimumChanged, CapChanged, QuotaChanged,
-                 InvocationArrived, InvocationEnded, InvocationCancelled, InstanceStarted,
-                 InstanceReady, InstanceStartFailed, InstanceGone, InstanceHealthChanged,
-                 SessionOpened, SessionClosed, InstanceParked, InstanceParkFailed, InstanceWoken,
-                 CardAdded, CardLost, TimerFired, DrainStarted, RuntimeLost, RuntimeRestored>;
+using Event = std::variant<FunctionAdded, FunctionRetired, WeightChanged, MinimumChanged,
+                           CapChanged, QuotaChanged, InvocationArrived, InvocationEnded,
+                           InvocationCancelled, InstanceStarted, InstanceReady, InstanceStartFailed,
+                           InstanceGone, InstanceHealthChanged, SessionOpened, SessionClosed,
+                           InstanceParked, InstanceParkFailed, InstanceWoken, CardAdded, CardLost,
+                           TimerFired, DrainStarted, RuntimeLost, RuntimeRestored>;
 
 }  // namespace okibi::planner

@@ -78,6 +78,14 @@ void Planner::Core::on(const FunctionRetired& event) {
   retire(*function);
 }
 
+void Planner::Core::on(const WeightChanged& event) {
+  Function* function = findFunction(event.function);
+  if (!function || function->retired) return;
+  OKIBI_CHECK(event.weight >= 1, "function {}: weight {}", event.function.value(), event.weight);
+  function->weight = event.weight;
+  settle(*function);
+}
+
 void Planner::Core::on(const InvocationArrived& event) {
   Function* function = findFunction(event.function);
   const auto refuseNew = [&](Error error) {

@@ -37,12 +37,12 @@ struct Function {
   Bytes slice;
   KeepAliveRule keepAlive;
   int concurrency = 1;
-  int weight = 1;
   AfterAbandon afterAbandon = AfterAbandon::KeepInstance;
   FunctionPlan::Demand demand = FunctionPlan::Demand::Starts;
   Group* group = nullptr;
 
   bool retired = false;
+  int weight = 1;
   int minimum = 0, kept = 0;  // instances to keep; those marked as kept
   MinimumChanged::Rest rest = MinimumChanged::Rest::Running;
   std::uint64_t ticket =

@@ -34,5 +34,6 @@ std::unique_ptr<Law> scaleOutLaws(LawBooks& books);  // 4
 std::unique_ptr<Law> aheadLaws(LawBooks& books);     // 4, of what is only expected
 std::unique_ptr<Law> limitLaws(LawBooks& books);     // 7
 std::unique_ptr<Law> fairnessLaws(LawBooks& books);  // 10
+std::unique_ptr<Law> shareLaws(LawBooks& books);     // 10, of weights
 
 }  // namespace okibi::planner

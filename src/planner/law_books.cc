@@ -98,6 +98,10 @@ void LawBooks::hear(const FunctionRetired& event) {
   functions[event.key].minimum = 0;
 }
 
+void LawBooks::hear(const WeightChanged& event) {
+  functions[event.function].plan.weight = event.weight;
+}
+
 void LawBooks::hear(const MinimumChanged& event) {
   functions[event.function].minimum = event.minimum;
 }

@@ -108,6 +108,7 @@ class LawBooks {
  private:
   void hear(const FunctionAdded& event);
   void hear(const FunctionRetired& event);
+  void hear(const WeightChanged& event);
   void hear(const MinimumChanged& event);
   void hear(const CapChanged& event);
   void hear(const QuotaChanged& event);

@@ -10,6 +10,7 @@ LawChecker::LawChecker(PlannerConfig config) : books_(std::make_unique<LawBooks>
   laws_.push_back(capacityLaws(*books_));
   laws_.push_back(limitLaws(*books_));
   laws_.push_back(fairnessLaws(*books_));
+  laws_.push_back(shareLaws(*books_));
 }
 
 void LawChecker::observe(Instant now, const Event& event, const std::vector<Command>& commands,

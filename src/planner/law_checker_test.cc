@@ -333,6 +333,44 @@ TEST_F(LawCheckerTest, Law10PassedOverForever) {
   expectBroken("law 10: function 1: passed over 10 times while 1 waited");
 }
 
+// Function 2 has two slices and gets a third, though function 1 of the same account waits with one.
+TEST_F(LawCheckerTest, Law10GivenToWhoHoldsMoreForItsWeight) {
+  FunctionPlan other;
+  other.key = FunctionKey(2);
+  other.account = "a";
+  other.gpu = GpuConfig{"T", Bytes::gib(10)};
+  other.weight = 3;
+  feed(FunctionAdded{other, std::nullopt});
+  const auto holds = [](std::uint64_t id, std::uint64_t function) {
+    InstanceView view;
+    view.id = InstanceId(id);
+    view.function = FunctionKey(function);
+    view.state = InstanceState::Placing;
+    return view;
+  };
+  FunctionView first, second;
+  first.key = FunctionKey(1);
+  second.key = FunctionKey(2);
+  first.inLine = first.forCards = second.inLine = second.forCards = true;
+  std::vector<InstanceView> there{holds(1, 1), holds(2, 2), holds(3, 2)};
+  const auto observe = [&](const Event& event) {
+    checker_.observe(now_, event, {}, there, {first, second});
+  };
+  observe(TimerFired{});
+  there.push_back(holds(4, 2));  // for its weight of three it held less
+  observe(TimerFired{});
+  EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+  there.push_back(holds(5, 2));  // and now as much
+  observe(TimerFired{});
+  EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+  there.push_back(holds(6, 2));
+  observe(WeightChanged{FunctionKey(2), 1});
+  expectBroken(fmt::format(
+      "law 10: function 2: given a slice when it held {} for its weight, while function 1 waited "
+      "with {}",
+      Bytes::gib(40).count(), Bytes::gib(10).count()));
+}
+
 TEST_F(LawCheckerTest, Law7QueuedThoughTheQueueIsFull) {
   for (std::uint64_t id = 1; id <= config_.queuePerFunction; ++id) arrive(id);
   EXPECT_TRUE(checker_.violations().empty());

@@ -17,7 +17,8 @@ namespace okibi::planner {
 // a time and has no health check (Function Compute: custom containers).
 enum class AfterAbandon { KeepInstance, ReplaceInstance };
 
-// One deployed revision. Never changes: another configuration is another FunctionKey.
+// One deployed revision. Nothing but its weight changes (WeightChanged): another configuration is
+// another FunctionKey.
 struct FunctionPlan {
   FunctionKey key;
   std::string account;           // quota counts by it

@@ -666,6 +666,32 @@ TEST(PlannerTable, WhoWaitsForATurnOfAnInstanceThatEndsIsServedElsewhere) {
         oneTurn());
 }
 
+// What c gives back goes to b, though a has waited longer: for its new weight b holds less.
+TEST(PlannerTable, AChangedWeightMovesWhoWaits) {
+  PlannerConfig config;
+  config.scaleOut = ScaleOut::PerRequest;
+  const std::string waiting = R"(
+    0    | card c1 T 24                 |
+    0    | function a gpu=T:8           |
+    0    | function b gpu=T:8           |
+    0    | function c gpu=T:8           |
+    0    | arrive 1 a                   | start i1 c1:8 (no instance)
+    0    | arrive 2 b                   | start i2 c1:8 (no instance)
+    0    | arrive 3 c                   | start i3 c1:8 (no instance)
+    0.1  | ready i1                     | dispatch 1 i1 cold (no instance)
+    0.1  | ready i2                     | dispatch 2 i2 cold (no instance)
+    0.1  | ready i3                     | dispatch 3 i3 cold (no instance)
+    1    | arrive 4 a                   |
+    2    | arrive 5 b                   |
+  )";
+  const std::string why = "the 1 instance is full; waited: no card of T had room";
+  const std::string given =
+      "3.5 | end 3 | stop i3 made room\n3.6 | gone i3 | start i4 c1:8 (" + why + ")\n";
+  check(waiting + given + "3.7 | ready i4 | dispatch 4 i4 cold (" + why + ")", config);
+  check(waiting + "3 | weigh b 3 |\n" + given + "3.7 | ready i4 | dispatch 5 i4 cold (" + why + ")",
+        config);
+}
+
 // Two functions that always have a request waiting share a card by their slices.
 TEST(PlannerTable, MinimumIsKeptServesFirstAndOverflowGoesOnDemand) {
   check(R"(

@@ -4,7 +4,8 @@
 //
 //   card NAME TYPE GB             function NAME [gpu=TYPE:GB] [conc=N] [idle=S] [account=A]
 //   lose CARD                              [freeze=S|never] [park=S] [replace-abandoned]
-//   retire NAME                            [replaces=NAME]
+//   retire NAME                            [replaces=NAME] [weight=N]
+//   weigh NAME N
 //   cancel ID                     arrive ID NAME [wait=S]     end ID [timeout|broken]
 //   ailing/well iN                started/ready/gone iN       failed iN MESSAGE
 //   parked/woken iN               unparked iN MESSAGE (the park failed)
@@ -98,6 +99,8 @@ class Scenario {
         plan.idleTimeout = seconds(value);
       } else if (word.starts_with("account=")) {
         plan.account = value;
+      } else if (word.starts_with("weight=")) {
+        plan.weight = std::stoi(value);
       } else if (word.starts_with("park=")) {
         plan.parkAfter = seconds(value);
       } else if (word == "freeze=never") {
@@ -145,6 +148,11 @@ class Scenario {
       return MinimumChanged{
           functions_.at(name), minimum,
           rest == "frozen" ? MinimumChanged::Rest::Frozen : MinimumChanged::Rest::Running};
+    }
+    if (verb == "weigh") {
+      int weight = 0;
+      words >> weight;
+      return WeightChanged{functions_.at(name), weight};
     }
     if (verb == "cap") {
       std::string most;

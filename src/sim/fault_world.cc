@@ -109,6 +109,8 @@ class World {
  public:
   explicit World(std::uint64_t seed)
       : random_(seed),
+        weights_(~seed),
+        weigh_(faultChance(weights_, 0.3)),
         options_(draw(random_, seed)),
         planner_(options_.config),
         checker_(options_.config) {}
@@ -261,6 +263,9 @@ class World {
           random_.chance(0.5) ? MinimumChanged::Rest::Frozen : MinimumChanged::Rest::Running;
       step(MinimumChanged{old, static_cast<int>(random_.between(0, 4)), rest});
       schedule(between(random_, 0s, 60s), MinimumChanged{old});
+    }
+    if (weights_.chance(weigh_)) {
+      step(WeightChanged{old, static_cast<int>(weights_.between(1, 100))});
     }
     if (random_.chance(options_.cap)) {
       const auto& [account, name] = groups_[some];
@@ -420,6 +425,8 @@ class World {
   void obey(const Thaw&) {}
 
   Random random_;
+  Random weights_;  // of changes of weight: a stream of its own, seeds keep their worlds
+  const double weigh_;
   const Options options_;
   Planner planner_;
   LawChecker checker_;

@@ -11,7 +11,7 @@
 //   function NAME [account=A] [gpu=TYPE:SIZE] [conc=N] [idle=TIME] [park=TIME] [weight=N]
 //                 [start=TIME] [service=TIME]
 //   at TIME arrive NAME [xN] [every=TIME] [deadline=TIME] [service=TIME]
-//   at TIME keep NAME N | cap NAME N|none | retire NAME | crash NAME | fail NAME xN
+//   at TIME keep NAME N | weigh NAME N | cap NAME N|none | retire NAME | crash NAME | fail NAME xN
 //   at TIME lose CARD | add CARD | runtime lost|restored | drain
 //   at TIME quota ACCOUNT KEY=N …   cards, instances, burst, growth, weight
 //   [at TIME] expect NAME|all WHAT =|<=|>= VALUE
@@ -45,6 +45,7 @@ struct ScenarioEvent {
   enum class Kind {
     Arrive,
     Keep,
+    Weigh,
     Cap,
     Retire,
     Crash,

@@ -265,15 +265,13 @@ class Reader {
   }
   Result<void> readAct(ScenarioEvent event, const Words& words) {
     using Kind = ScenarioEvent::Kind;
-    const std::map<std::string, std::pair<Kind, std::size_t>> acts{{"keep", {Kind::Keep, 5}},
-                                                                   {"cap", {Kind::Cap, 5}},
-                                                                   {"retire", {Kind::Retire, 4}},
-                                                                   {"crash", {Kind::Crash, 4}},
-                                                                   {"fail", {Kind::Fail, 5}}};
+    const std::map<std::string, std::pair<Kind, std::size_t>> acts{
+        {"keep", {Kind::Keep, 5}},     {"weigh", {Kind::Weigh, 5}}, {"cap", {Kind::Cap, 5}},
+        {"retire", {Kind::Retire, 4}}, {"crash", {Kind::Crash, 4}}, {"fail", {Kind::Fail, 5}}};
     const auto act = acts.find(words[2]);
     if (act == acts.end()) {
       return bad(
-          "'{}' is not arrive, keep, cap, retire, crash, fail, lose, add, runtime, quota, "
+          "'{}' is not arrive, keep, weigh, cap, retire, crash, fail, lose, add, runtime, quota, "
           "drain or expect",
           words[2]);
     }
@@ -282,7 +280,9 @@ class Reader {
     if (event.kind == Kind::Cap && words[4] == "none") {
       event.number = -1;
     } else if (words.size() == 5) {
-      auto number = event.kind == Kind::Fail ? times(words[4]) : wholeNumber("number", words[4], 0);
+      const int least = event.kind == Kind::Weigh ? 1 : 0;
+      auto number =
+          event.kind == Kind::Fail ? times(words[4]) : wholeNumber("number", words[4], least);
       if (!number) return fail(number.error());
       event.number = *number;
     }

@@ -98,6 +98,8 @@ class Play {
         return arrive(event);
       case Kind::Keep:
         return step(MinimumChanged{plan->key, event.number});
+      case Kind::Weigh:
+        return step(WeightChanged{plan->key, event.number});
       case Kind::Cap:
         return step(CapChanged{plan->account, plan->name,
                                event.number < 0 ? std::nullopt : std::optional<int>(event.number)});

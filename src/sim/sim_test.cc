@@ -222,6 +222,28 @@ TEST_F(SimTest, TraceColumnsUnitsGzipAndOrder) {
   EXPECT_EQ((*workload)->horizon(), 1min);
 }
 
+TEST_F(SimTest, FunctionsHaveSlicesAndWeights) {
+  TraceOptions options;
+  options.path = file("arrival_s,function,duration_s\n1,a,1\n2,b,1\n");
+  options.functionsPath = ::testing::TempDir() + "okibi_sim_test_functions.csv";
+  const auto open = [&](const std::string& functions) {
+    std::ofstream(options.functionsPath) << functions;
+    return openTrace(options);
+  };
+  auto workload = open("function,gpu_mem_mib,weight,okibi_weight\nb,4096,0.5,3\n");
+  ASSERT_TRUE(workload) << workload.error().message;
+  std::map<std::string, WorkloadFunction> functions;
+  for (const WorkloadFunction& one : (*workload)->functions()) functions[one.name] = one;
+  EXPECT_EQ(functions["a"].part, 1);
+  EXPECT_EQ(functions["b"].part, 3);
+  EXPECT_EQ(functions["b"].weight, 0.5);
+  EXPECT_EQ(functions["b"].slice, Bytes::gib(4));
+  for (const char* wrong : {"0", "101", "2.5"}) {
+    const auto refused = open(std::string("function,okibi_weight\nb,") + wrong + "\n");
+    EXPECT_TRUE(refused.error().message.contains("is not a whole number in 1–100"));
+  }
+}
+
 TEST_F(SimTest, BadTracesAreNamedWithTheirPlace) {
   const auto fault = [this](const std::string& text, const std::string& columns = {}) {
     TraceOptions options;

@@ -206,12 +206,13 @@ class Trace : public Workload {
     if (!name) return fail(name.error());
     auto memory = table->findColumn("gpu_mem_mib");
     if (!memory) memory = table->findColumn("gpu_mem_mib_assigned");
-    const auto weight = table->findColumn("weight");
+    const auto weight = table->findColumn("weight"), part = table->findColumn("okibi_weight");
     while (true) {
       Result<bool> more = table->next();
       if (!more) return fail(more.error());
       if (!*more) return {};
       if (Result<void> read = readFunction(*table, *name, memory, weight); !read) return read;
+      if (Result<void> read = readPart(*table, *name, part); !read) return read;
     }
   }
 
@@ -228,6 +229,20 @@ class Trace : public Workload {
       if (!number) return fail(number.error());
       function.weight = *number;
     }
+    return {};
+  }
+
+  Result<void> readPart(const TableReader& table, std::size_t name,
+                        std::optional<std::size_t> part) {
+    if (!part) return {};
+    Result<double> number = table.number(*part);
+    if (!number) return fail(number.error());
+    if (*number < 1 || *number > 100 || *number != std::floor(*number)) {
+      return fail(ErrorKind::Invalid,
+                  fmt::format("{}: okibi_weight: '{}' is not a whole number in 1–100",
+                              table.place(), table.field(*part)));
+    }
+    functions_[indexOf(table.field(name))].part = static_cast<int>(*number);
     return {};
   }
 

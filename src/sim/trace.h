@@ -34,7 +34,8 @@ struct TraceOptions {
   std::string path;
   TraceColumns columns;
   // Slices and weights by function, a CSV with a column "function" and any of
-  // "gpu_mem_mib", "gpu_mem_mib_assigned" (MiB), "weight". Empty: none.
+  // "gpu_mem_mib", "gpu_mem_mib_assigned" (MiB), "weight" (how many functions it stands for),
+  // "okibi_weight" (its part when cards are short, 1–100). Empty: none.
   std::string functionsPath;
   std::optional<Duration> horizon;  // nullopt: the last arrival, rounded up to a minute
   // Drawn for rows without a duration, from `seed`.

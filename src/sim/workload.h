@@ -24,6 +24,7 @@ struct WorkloadFunction {
   std::string name;
   Bytes slice;        // GPU memory of an instance; zero: as the options say
   double weight = 1;  // how many functions of the population it stands for
+  int part = 1;       // okibi.weight: its part of the cards when they are short
 };
 
 class Workload {

@@ -227,6 +227,7 @@ class World {
     plan.account = "a";
     plan.name = workload_.functions()[function].name;
     plan.gpu = GpuConfig{cardType_, sliceOf(function)};
+    plan.weight = workload_.functions()[function].part;
     plan.concurrency = options_.concurrency;
     // A request at the very end of a time counts as within it.
     plan.idleTimeout = options_.policy.idleTimeout + Duration(1);

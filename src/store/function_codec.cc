@@ -119,6 +119,7 @@ struct Fields<FunctionSpec> {
     archive("tags", spec.tags);
     archive("inertFields", spec.inertFields);
     archive.later("modelDirectories", spec.modelDirectories);
+    archive.later("weight", spec.weight);
   }
 };
 

@@ -63,6 +63,7 @@ inline FunctionSpec randomSpec(Random& random) {
   for (auto n = random.between(0, 3); n > 0; --n) {
     spec.modelDirectories.push_back({randomText(random), randomText(random), randomText(random)});
   }
+  if (random.chance(0.5)) spec.weight = static_cast<int>(random.between(1, 100));
   spec.inertFields = randomText(random);
   return spec;
 }

@@ -258,9 +258,14 @@ class Deaths(unittest.TestCase):
     def test_daemon(self):
         usage = self.daemon.usage("f")
         self.assertTrue(sandbox_processes(self.daemon.state))
+        weighed = self.daemon.request("PUT", f"{API}/functions/f", {"okibi": {"weight": 4}})
+        self.assertEqual(weighed.json["okibi"], {"weight": 4})
         self.daemon.kill()
         wait_for(lambda: not sandbox_processes(self.daemon.state), what="the instances' end")
         self.daemon.start()
+        get = lambda: self.daemon.request("GET", f"{API}/functions/f").json
+        wait_for(lambda: get()["lastUpdateStatus"] == "Successful", what="the update")
+        self.assertEqual(get()["okibi"], {"weight": 4})
         after = self.daemon.usage("f")
         self.assertEqual((after["calls"], after["gpuGBSeconds"]), (3, usage["gpuGBSeconds"]))
         self.assertEqual(self.daemon.invoke("f").status, 200)

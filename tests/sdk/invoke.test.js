@@ -21,6 +21,7 @@ test('the checksum of the code is that of the image', async () => {
   const of = async () => (await invoke(name, 'x')).headers['x-fc-code-checksum'];
   const first = await of();
   assert.match(first, /^[1-9]\d{10,19}$/);
+  assert.equal((await client.getFunction(name, new fc.GetFunctionRequest({}))).body.codeChecksum, first);
   const { instances } = (await client.listInstances(name, new fc.ListInstancesRequest({}))).body;
   await update(name, { description: 'the same image' });
   assert.equal(await of(), first);
