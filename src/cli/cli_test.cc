@@ -14,10 +14,12 @@
 #include "cli/concurrency.h"
 #include "cli/credentials.h"
 #include "cli/deploy_file.h"
+#include "cli/dial.h"
 #include "cli/log_window.h"
 #include "cli/numbers.h"
 #include "cli/table.h"
 #include "cli/waterfall.h"
+#include "net/testing.h"
 
 namespace okibi::cli {
 namespace {
@@ -97,12 +99,13 @@ TEST(DeployFile, BodiesOfTheRequests) {
 
 TEST(DeployFile, TheOkibiSectionIsPartOfTheBodies) {
   const std::string own =
-      R"(okibi: {modelDirectories: [{name: weights, subdirectory: "3", mountDir: /models}]})";
+      R"(okibi: {weight: 3, modelDirectories: [{name: weights, subdirectory: "3", mountDir: /models}]})";
   auto plans = readDeployFile(
       replaced("runtime: custom-container", "runtime: custom-container\n      " + own));
   ASSERT_TRUE(plans) << plans.error().message;
   const Json wanted = boost::json::parse(
-      R"({"modelDirectories":[{"name":"weights","subdirectory":"3","mountDir":"/models"}]})");
+      R"({"weight":3,
+          "modelDirectories":[{"name":"weights","subdirectory":"3","mountDir":"/models"}]})");
   EXPECT_EQ(plans->front().create.at("okibi"), wanted);
   EXPECT_EQ(plans->front().update.at("okibi"), wanted);
   EXPECT_NE(
@@ -110,6 +113,10 @@ TEST(DeployFile, TheOkibiSectionIsPartOfTheBodies) {
                        "runtime: custom-container\n      okibi: {modelDirectories: [{nam: a}]}"))
           .find("did you mean 'name'?"),
       std::string::npos);
+  EXPECT_NE(errorOf(replaced("runtime: custom-container",
+                             "runtime: custom-container\n      okibi: {weight: heavy}"))
+                .find("okibi.weight: 'heavy' is not a number"),
+            std::string::npos);
 }
 
 TEST(DeployFile, SaysWhatIsWrongAndWhere) {
@@ -311,6 +318,34 @@ TEST(Run, EstimateOfTheIssue) {
   for (const char* part : {"0.2592 USD", "48.00 USD", "4.17%", "99.46%"}) {
     EXPECT_NE(shown.find(part), std::string::npos) << part << " in\n" << shown;
   }
+}
+
+// A name with two addresses, of which the server has one.
+TEST(Dial, TriesEachAddressInTurn) {
+  net::Loop loop(1);
+  auto listener = net::Listener::open(loop, *net::SocketAddress::parse("127.0.0.1:0"));
+  ASSERT_TRUE(listener) << listener.error().message;
+  const net::SocketAddress there = listener->address();
+  const auto nobody = *net::SocketAddress::parse(fmt::format("127.0.0.2:{}", there.port()));
+  net::testing::runOn(loop, [&]() -> net::Task<void> {
+    auto socket = co_await dial(loop, {nobody, there}, 10s);
+    EXPECT_TRUE(socket) << socket.error().message;
+    EXPECT_EQ(socket->peer().toString(), there.toString());
+    auto none = co_await dial(loop, {nobody, nobody}, 10s);
+    EXPECT_EQ(none.error().kind, ErrorKind::Unavailable);
+    EXPECT_FALSE(co_await dial(loop, {}, 10s));
+  });
+}
+
+TEST(Dial, LocalhostIsBothLoopbacks) {
+  const auto both = resolve("localhost:7070");
+  ASSERT_TRUE(both) << both.error().message;
+  ASSERT_EQ(both->size(), 2u);
+  EXPECT_EQ((*both)[0].toString(), "127.0.0.1:7070");
+  EXPECT_EQ((*both)[1].toString(), "[::1]:7070");
+  EXPECT_EQ(resolve("10.1.2.3:80")->front().toString(), "10.1.2.3:80");
+  EXPECT_FALSE(resolve("localhost:seventy"));
+  EXPECT_FALSE(resolve("name.invalid:80"));
 }
 
 }  // namespace

@@ -3,11 +3,11 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <netdb.h>
 
 #include "auth/digest.h"
 #include "auth/signer.h"
 #include "base/encoding.h"
+#include "cli/dial.h"
 #include "cli/files.h"
 #include "cli/wall_clock.h"
 #include "net/http_client.h"
@@ -39,21 +39,6 @@ Failure untrusted(const std::string& endpoint, const Error& error) {
       "authority that signed the server's, where this system does not know it; the endpoint must "
       "be a name the certificate is for";
   return failure;
-}
-
-Result<net::SocketAddress> resolve(const std::string& endpoint) {
-  Result<net::SocketAddress> literal = net::SocketAddress::parse(endpoint);
-  if (literal) return literal;
-  std::size_t colon = endpoint.rfind(':');
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  int error = ::getaddrinfo(endpoint.substr(0, colon).c_str(), endpoint.substr(colon + 1).c_str(),
-                            &hints, &found);
-  if (error != 0) return fail(ErrorKind::Unavailable, ::gai_strerror(error));
-  net::SocketAddress address = net::SocketAddress::from(found->ai_addr, found->ai_addrlen);
-  ::freeaddrinfo(found);
-  return address;
 }
 
 net::RequestHead headFor(const ApiRequest& request, const Credentials& credentials) {
@@ -190,10 +175,9 @@ struct Client::Impl {
 
   net::Task<Outcome<net::Socket>> connect(const Credentials& c) {
     const Endpoint endpoint = endpointOf(c.endpoint);
-    Result<net::SocketAddress> address = resolve(endpoint.authority);
-    if (!address) co_return std::unexpected(unreachable(c.endpoint, address.error()));
-    Result<net::Socket> socket =
-        co_await net::Socket::open(loop, *address, loop.now() + kConnectTime);
+    auto addresses = resolve(endpoint.authority);
+    if (!addresses) co_return std::unexpected(unreachable(c.endpoint, addresses.error()));
+    Result<net::Socket> socket = co_await dial(loop, std::move(*addresses), kConnectTime);
     if (!socket) co_return std::unexpected(unreachable(c.endpoint, socket.error()));
     if (endpoint.scheme == Endpoint::Scheme::Http) co_return std::move(*socket);
     Outcome<void> secured = co_await secure(*socket, endpoint.host, c);

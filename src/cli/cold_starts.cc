@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,7 @@ constexpr std::string_view kLegend =
     "waterfall: . schedule  - image  = sandbox  + app  # init  > request";
 constexpr std::size_t kShown = 20;
 constexpr std::string_view kRecent = "1000";
+constexpr std::size_t kMostFunctions = 200;
 
 // Of one function, or of all (`name` empty); newest first.
 Outcome<boost::json::array> invocationsOf(Context& context, const std::string& name, Query filter) {
@@ -31,10 +33,58 @@ Outcome<boost::json::array> invocationsOf(Context& context, const std::string& n
   return items(*answer, "invocations");
 }
 
-std::vector<std::string> functionsIn(const boost::json::array& calls) {
-  std::set<std::string> names;
-  for (const Json& one : calls) names.insert(text(one, "functionName"));
-  return {names.begin(), names.end()};
+// What is asked of the newest calls of each function.
+struct Recent {
+  std::map<std::string, std::vector<CallTimes>> byFunction;
+  std::int64_t calls = 0, cold = 0;
+
+  void add(const Json& call) {
+    ++calls;
+    const auto start = isTrue(call, "cold") ? CallTimes::Start::Cold : CallTimes::Start::Warm;
+    if (start == CallTimes::Start::Cold) ++cold;
+    const auto received = parseIso8601(text(call, "startedTime"));
+    if (!received) return;
+    byFunction[text(call, "functionName")].push_back(
+        {*received, Duration(std::llround(number(call, "totalMs") * 1e6)), start});
+  }
+};
+
+Outcome<void> addRecent(Context& context, const std::string& name, Recent& recent) {
+  auto calls = invocationsOf(context, name, {{"limit", std::string(kRecent)}});
+  if (!calls) return std::unexpected(std::move(calls.error()));
+  for (const Json& one : *calls) recent.add(one);
+  return {};
+}
+
+// Function by function, so that a busy one does not hide the others.
+Outcome<Recent> recentOfAll(Context& context) {
+  Outcome<boost::json::array> functions =
+      collect(context.client, std::string(kApi) + "/functions", "ListFunctions", "functions");
+  if (!functions) return std::unexpected(std::move(functions.error()));
+  if (functions->size() > kMostFunctions) {
+    note(
+        fmt::format("okibi: the first {} of {} functions are looked at; `okibi coldstarts NAME` "
+                    "looks at one",
+                    kMostFunctions, functions->size()));
+    functions->resize(kMostFunctions);
+  }
+  Recent recent;
+  for (const Json& function : *functions) {
+    Outcome<void> added = addRecent(context, text(function, "functionName"), recent);
+    if (!added) return std::unexpected(std::move(added.error()));
+  }
+  return recent;
+}
+
+Outcome<Recent> recentOf(Context& context, const std::string& name) {
+  if (name.empty()) return recentOfAll(context);
+  Recent recent;
+  Outcome<void> added = addRecent(context, name, recent);
+  if (!added) return std::unexpected(std::move(added.error()));
+  if (recent.calls > 0) return recent;
+  Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
+  if (!known) return std::unexpected(std::move(known.error()));
+  return recent;
 }
 
 std::string barOf(const Json& one, double wholeMs) {
@@ -76,33 +126,17 @@ void printWaterfalls(const boost::json::array& cold) {
   if (!table.empty()) printLine(kLegend);
 }
 
-std::int64_t countCold(const boost::json::array& calls) {
-  return std::ranges::count_if(calls, [](const Json& i) { return isTrue(i, "cold"); });
-}
-
-std::vector<CallTimes> timesOf(const boost::json::array& calls, const std::string& function) {
-  std::vector<CallTimes> times;
-  for (const Json& one : calls) {
-    if (text(one, "functionName") != function) continue;
-    const auto received = parseIso8601(text(one, "startedTime"));
-    if (!received) continue;
-    times.push_back({*received, Duration(std::llround(number(one, "totalMs") * 1e6)),
-                     isTrue(one, "cold") ? CallTimes::Start::Cold : CallTimes::Start::Warm});
-  }
-  return times;
-}
-
 std::string rangeText(const ConcurrencyShare& share) {
   if (share.to == 0) return fmt::format("{} and more", share.from);
   if (share.from == share.to) return std::to_string(share.from);
   return fmt::format("{} to {}", share.from, share.to);
 }
 
-void printShares(const boost::json::array& calls, const std::vector<std::string>& names) {
+void printShares(const Recent& recent) {
   Table table({left("FUNCTION"), left("CALLS AT ONCE"), right("CALLS"), right("COLD"),
                right("SHARE COLD")});
-  for (const std::string& name : names) {
-    for (const ConcurrencyShare& share : coldByConcurrency(timesOf(calls, name))) {
+  for (const auto& [name, calls] : recent.byFunction) {
+    for (const ConcurrencyShare& share : coldByConcurrency(calls)) {
       table.add({name, rangeText(share), std::to_string(share.calls), std::to_string(share.cold),
                  formatPercent(static_cast<double>(share.cold) / share.calls)});
     }
@@ -110,15 +144,14 @@ void printShares(const boost::json::array& calls, const std::vector<std::string>
   if (table.empty()) return;
   print("\n" + table.text());
   printLine(fmt::format(
-      "{} of the last {} calls started cold ({})", countCold(calls), calls.size(),
-      formatPercent(static_cast<double>(countCold(calls)) / static_cast<double>(calls.size()))));
+      "{} of the last {} calls started cold ({})", recent.cold, recent.calls,
+      formatPercent(static_cast<double>(recent.cold) / static_cast<double>(recent.calls))));
 }
 
-boost::json::array sharesJson(const boost::json::array& calls,
-                              const std::vector<std::string>& names) {
+boost::json::array sharesJson(const Recent& recent) {
   boost::json::array out;
-  for (const std::string& name : names) {
-    for (const ConcurrencyShare& share : coldByConcurrency(timesOf(calls, name))) {
+  for (const auto& [name, calls] : recent.byFunction) {
+    for (const ConcurrencyShare& share : coldByConcurrency(calls)) {
       JsonObject one{{"functionName", name},
                      {"callsAtOnceFrom", share.from},
                      {"calls", share.calls},
@@ -136,23 +169,17 @@ Outcome<void> showColdStarts(Context& context, const std::string& name) {
   Outcome<boost::json::array> cold =
       invocationsOf(context, name, {{"coldOnly", "true"}, {"limit", std::to_string(kShown)}});
   if (!cold) return std::unexpected(cold.error());
-  Outcome<boost::json::array> recent =
-      invocationsOf(context, name, {{"limit", std::string(kRecent)}});
+  Outcome<Recent> recent = recentOf(context, name);
   if (!recent) return std::unexpected(recent.error());
-  if (!name.empty() && recent->empty()) {
-    Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
-    if (!known) return std::unexpected(known.error());
-  }
-  const std::vector<std::string> names = functionsIn(*recent);
   if (context.asJson()) {
     printJson(JsonObject{{"invocations", std::move(*cold)},
-                         {"recentCalls", recent->size()},
-                         {"recentColdCalls", countCold(*recent)},
-                         {"byConcurrency", sharesJson(*recent, names)}});
+                         {"recentCalls", recent->calls},
+                         {"recentColdCalls", recent->cold},
+                         {"byConcurrency", sharesJson(*recent)}});
     return {};
   }
   printWaterfalls(*cold);
-  printShares(*recent, names);
+  printShares(*recent);
   return {};
 }
 

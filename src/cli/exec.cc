@@ -23,6 +23,7 @@ constexpr std::size_t kPiece = 16 * 1024;
 constexpr int kStderr = 2;  // first byte of a frame; anything else of one byte's kind is 1
 constexpr int kNormal = 1000;
 constexpr std::string_view kExitCode = "exit code ";
+constexpr int kMostInstances = 1000;  // a page of ListInstances
 
 // A piece of standard input; empty: its end. On a worker: it may block, until `stop` is readable.
 std::optional<std::string> readInput(int stop) {
@@ -129,28 +130,29 @@ Outcome<int> endOf(const std::optional<net::WebSocketClose>& close) {
   return std::unexpected(failure);
 }
 
-// Only what serves can be entered; an unhealthy one, too: that is when people want to look.
-bool serves(const Json& instance) {
-  const std::string state = text(instance, "state");
-  return state.starts_with("ready") || state.starts_with("frozen");
+// Credentials that may run programs need not be allowed to list instances.
+Failure pickingFailed(Failure failure) {
+  if (failure.exit == Exit::Denied) {
+    failure.remedy = "--instance ID needs no leave to list instances (ListInstances)";
+  }
+  return failure;
 }
 
+// The newest that serves; an unhealthy one, too: that is when people want to look. Asked of
+// Function Compute's own list, which temporary credentials may be allowed to read.
 Outcome<std::string> pickInstance(Context& context, const std::string& name) {
-  Outcome<Json> answer = context.client.get(std::string(kOwnApi) + "/instances",
-                                            "ListOkibiInstances", {{"functionName", name}});
-  if (!answer) return std::unexpected(answer.error());
+  Outcome<Json> answer = context.client.get(
+      functionPath(name) + "/instances", "ListInstances",
+      {{"instanceStatus", R"(["Running"])"}, {"limit", std::to_string(kMostInstances)}});
+  if (!answer) return std::unexpected(pickingFailed(std::move(answer.error())));
+  const boost::json::array instances = items(*answer, "instances");
   const Json* newest = nullptr;
-  int count = 0;
-  for (const Json& instance : items(*answer, "instances")) {
-    if (!serves(instance)) continue;
-    ++count;
-    if (newest == nullptr || number(instance, "ageMs") < number(*newest, "ageMs")) {
+  for (const Json& instance : instances) {
+    if (newest == nullptr || number(instance, "createdTimeMs") > number(*newest, "createdTimeMs")) {
       newest = &instance;
     }
   }
   if (newest == nullptr) {
-    Outcome<Json> known = context.client.get(functionPath(name), "GetFunction");
-    if (!known) return std::unexpected(known.error());
     return std::unexpected(
         Failure{.exit = Exit::Failed,
                 .code = "InstanceNotFound",
@@ -159,8 +161,9 @@ Outcome<std::string> pickInstance(Context& context, const std::string& name) {
                 .remedy = "`okibi invoke " + name + "` wakes it; `okibi ps` shows its instances"});
   }
   const std::string picked = text(*newest, "instanceId");
-  if (count > 1) {
-    note(fmt::format("okibi: in {}, the newest of {}; --instance picks another", picked, count));
+  if (instances.size() > 1) {
+    note(fmt::format("okibi: in {}, the newest of {}; --instance picks another", picked,
+                     instances.size()));
   }
   return picked;
 }

@@ -47,6 +47,24 @@ std::string exitWord(const seams::InstanceExit& exit) {
   return exit.outOfMemory ? "out of memory" : "crashed: " + how(exit);
 }
 
+// The first line of a message, of a length that fits a table.
+std::string shortly(std::string_view message) {
+  constexpr std::size_t kMost = 160;
+  message = message.substr(0, message.find('\n'));
+  if (message.size() <= kMost) return std::string(message);
+  std::size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;  // UTF-8
+  return std::string(message.substr(0, end)) + "…";
+}
+
+// For the ledger, of one that was stopped. What made others stop is not told: they may be of
+// another account.
+std::string stopWord(const planner::StopInstance& order) {
+  const std::string word(planner::toString(order.reason));
+  if (order.reason != planner::StopReason::StartFailed || order.detail.empty()) return word;
+  return fmt::format("{}: {}", word, shortly(order.detail));
+}
+
 std::string lastLines(const OutputTail& output) {
   std::string text = output.since(0);
   while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -216,7 +234,7 @@ net::Task<void> Conductor::stopInstance(std::shared_ptr<Instance> instance,
   if (instance->phase == InstancePhase::Gone) co_return;
   const bool wasServing = instance->phase == InstancePhase::Serving;
   instance->phase = InstancePhase::Stopping;
-  instance->stopWord = std::string(planner::toString(order.reason));
+  instance->stopWord = stopWord(order);
   if (wasServing && order.preStop == planner::PreStop::Run &&
       instance->revision->spec.preStop.enabled()) {
     co_await runPreStop(instance);

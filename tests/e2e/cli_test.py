@@ -231,6 +231,17 @@ class Watching(Cli):
         row = next(line for line in self.ok("ps", "-a").splitlines() if gone["instanceId"] in line)
         self.assertTrue(row.endswith("idle timeout"), row)
         self.assertIn("LIVED", self.ok("ps", "--all", "--limit", "1"))
+
+    def test_an_instance_that_never_started_says_why(self):
+        self.ok("deploy", "-f", self.write("stillborn", customContainerConfig={
+            "image": image, "entrypoint": ["/no/such/program"], "port": 9000}))
+        self.assertEqual(run("invoke", "stillborn", "-d", "x").returncode, FAILED)
+        gone = wait_for(lambda: [i for i in self.json("ps", "--all")["ended"] if i["functionName"] == "stillborn"],
+                        what="its end")[0]
+        self.assertTrue(gone["reason"].startswith("start failed: "), gone["reason"])
+        self.assertIn("/no/such/program", gone["reason"])
+        row = next(line for line in self.ok("ps", "-a").splitlines() if gone["instanceId"] in line)
+        self.assertTrue(row.endswith(gone["reason"]), row)
         self.fails(USAGE, "ps", "--limit", "0", saying=["--limit"])
         self.assertNotIn(gone["instanceId"], self.ok("ps"))
 
@@ -278,11 +289,15 @@ class Watching(Cli):
         self.assertEqual(one["concurrentStarts"], 1)
         self.assertEqual(sum(g["calls"] for g in shown["byConcurrency"]), shown["recentCalls"])
         self.fails(FAILED, "coldstarts", "nobody", saying=["FunctionNotFound"])
+        everybody = self.json("coldstarts")
+        self.assertLessEqual({"seen"}, {g["functionName"] for g in everybody["byConcurrency"]})
+        self.assertEqual(sum(g["calls"] for g in everybody["byConcurrency"]), everybody["recentCalls"])
+        self.assertIn("started cold", self.ok("coldstarts"))
 
     def test_explain(self):
         cold = self.json("coldstarts", "seen")["invocations"][0]
         text = self.ok("explain", cold["requestId"])
-        for word in ("function     seen", "cold start: no instance", "phases       schedule", "cost  "):
+        for word in ("function     seen", "cold start: no instance", "card 1: ", "phases       schedule", "cost  "):
             self.assertIn(word, text)
         self.assertEqual(self.json("explain", cold["requestId"]), cold)
         self.fails(FAILED, "explain", "1-none", saying=["'1-none'", "1,000"])

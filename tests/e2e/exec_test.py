@@ -72,7 +72,7 @@ def okibi(*words, stdin=b"", **changes):
                           timeout=300)
 
 
-def deploy(name):
+def deploy(name, role=""):
     file = Path(work.name) / f"{name}.yaml"
     file.write_text(f"""
 edition: 3.0.0
@@ -86,6 +86,7 @@ resources:
       functionName: {name}
       runtime: custom-container
       handler: none
+      role: "{role}"
       cpu: 0.5
       memorySize: 256
       idleTimeout: 600
@@ -106,6 +107,10 @@ def processes(*words):
         except OSError:
             pass
     return found
+
+
+def environ(pid):
+    return b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
 
 
 opened = []
@@ -313,6 +318,27 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"function 'sleeper' sleeps", done.stderr)
         self.assertIn(b"okibi invoke sleeper", done.stderr)
+
+    def test_temporary_credentials(self):
+        """Those of a container: its role allows InstanceExec, and ListInstances to pick the instance."""
+        self.assertEqual(okibi("role", "create", "worker", "--allow", "InstanceExec:acting", "--allow",
+                               "ListInstances:acting").returncode, 0)
+        deploy("acting", role="worker")
+        self.assertEqual(okibi("invoke", "acting").returncode, 0)
+        found = next(i for i in json.loads(okibi("--json", "ps").stdout)["instances"] if i["functionName"] == "acting")
+        pid = next(pid for pid in processes("serve", "9000") if b"\0FC_FUNCTION_NAME=acting\0" in environ(pid))
+        inside = dict(one.split(b"=", 1) for one in environ(pid).split(b"\0") if one)
+        acting = {"OKIBI_" + mine: inside[b"ALIBABA_CLOUD_" + mine.encode()].decode()
+                  for mine in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")}
+        self.assertEqual(okibi("exec", "acting", "--", "/probe", "exit", "7", **acting).returncode, 7)
+        denied = okibi("exec", "f", "--", "/probe", "exit", "7", **acting)
+        self.assertEqual(denied.returncode, 4, denied.stderr)
+        self.assertIn(b"--instance", denied.stderr)
+        # Without leave to list, the instance must be named.
+        self.assertEqual(okibi("role", "create", "worker", "--allow", "InstanceExec:acting").returncode, 0)
+        self.assertEqual(okibi("exec", "acting", "--", "/probe", "exit", "7", **acting).returncode, 4)
+        self.assertEqual(okibi("exec", "acting", "--instance", found["instanceId"], "--", "/probe", "exit", "7",
+                               **acting).returncode, 7)
 
     def test_terminal(self):
         self.at_a_terminal(environment())
