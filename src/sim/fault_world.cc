@@ -26,12 +26,18 @@ struct Options {
   int timers, rounds;
   Duration beat;
   double jitter, meddle;
+  bool crowded;  // many small slices of few cards, for functions of different weights
 };
 
 // Worlds with rhythms, in which instances come ahead of requests; the others are as they would be
 // without them.
 bool hasRhythms(std::uint64_t seed) {
   return seed % 8 == 4;
+}
+
+// Worlds in which functions of an account wait for the same cards, and weights say who is next.
+bool isCrowded(std::uint64_t seed) {
+  return seed % 8 == 6;
 }
 
 // Swarm: each fault is off in half of the worlds and of very different weight in the others.
@@ -56,6 +62,21 @@ void drawRhythms(Random& random, Options& o) {
   o.serviceMax = between(random, 1ms, 5s);
   o.startMax = between(random, 1ms, random.chance(0.7) ? 3s : 10s);
   o.config.keepAlive = random.chance(0.8) ? KeepAlivePolicy::Learned : KeepAlivePolicy::Histogram;
+}
+
+// Cards are what is short there: no quota, and no line that is as good as an instance.
+void drawCrowd(Random& random, Options& o) {
+  o.crowded = true;
+  o.cards = static_cast<int>(random.between(1, 3));
+  o.functions = static_cast<int>(random.between(3, 6));
+  o.accounts = random.chance(0.7) ? 1 : 2;
+  o.arrivals = static_cast<int>(random.between(100, 250));
+  o.arrivalGap = between(random, 1ms, 1s);
+  o.serviceMax = between(random, 1s, 20s);
+  o.config.cardQuota = o.config.instanceQuota = 100;
+  o.config.startBurst = o.config.startGrowth = 300;
+  if (random.chance(0.7)) o.config.scaleOut = ScaleOut::PerRequest;
+  o.config.refuseEarly = random.chance(0.5);
 }
 
 Options draw(Random& random, std::uint64_t seed) {
@@ -102,6 +123,7 @@ Options draw(Random& random, std::uint64_t seed) {
   o.config.histogramRange = std::chrono::minutes(random.between(1, 10));
   if (random.chance(0.7)) o.config.hostMemory = Bytes::gib(random.between(1, 40));
   if (hasRhythms(seed)) drawRhythms(random, o);
+  if (isCrowded(seed)) drawCrowd(random, o);
   return o;
 }
 
@@ -123,6 +145,7 @@ class World {
     result.woken = woken_;
     result.ahead = ahead_;
     result.aheadLost = aheadLost_;
+    result.contested = contested_;
     return result;
   }
 
@@ -198,7 +221,7 @@ class World {
   }
 
   void addCard() {
-    const char* type = random_.chance(0.7) ? "big" : "small";
+    const char* type = random_.chance(0.7) || options_.crowded ? "big" : "small";
     const Bytes memory = Bytes::gib(type[0] == 'b' ? 16 : 8);
     cards_.push_back({CardId(++lastCard_), "SIM", type, memory, CardOrigin::Simulated});
     step(CardAdded{cards_.back()});
@@ -225,6 +248,12 @@ class World {
       // Parked from one time to the next, if there is room for it.
       plan.parkAfter = between(random_, 0s, 15s);
       plan.idleTimeout = between(random_, 30s, 10min);
+    }
+    if (options_.crowded) {
+      plan.demand = FunctionPlan::Demand::Starts;
+      plan.gpu = GpuConfig{"big", Bytes::gib(random_.between(1, 5))};
+      plan.weight = static_cast<int>(random_.between(1, 8));
+      plan.concurrency = static_cast<int>(random_.between(1, 2));
     }
     keys_.push_back(plan.key);
     groups_.emplace_back(plan.account, plan.name);
@@ -322,7 +351,13 @@ class World {
     std::vector<Command> commands;
     planner_.step(now_, event, commands);
     planner_.checkInvariants();
-    checker_.observe(now_, event, commands, planner_.instances(), planner_.activeFunctions());
+    const std::vector<FunctionView> functions = planner_.activeFunctions();
+    checker_.observe(now_, event, commands, planner_.instances(), functions);
+    if (std::ranges::any_of(functions, &FunctionView::forCards)) {
+      contested_ += static_cast<int>(std::ranges::count_if(commands, [](const Command& command) {
+        return std::holds_alternative<StartInstance>(command);
+      }));
+    }
     metered_.step(now_, event, commands);
     for (const Command& command : commands) {
       std::visit([this](const auto& c) { obey(c); }, command);
@@ -445,6 +480,7 @@ class World {
   int dispatched_ = 0;
   int woken_ = 0;
   int ahead_ = 0, aheadLost_ = 0;
+  int contested_ = 0;
 };
 
 }  // namespace

@@ -30,7 +30,7 @@ TEST(FaultWorld, LawsHoldAndEverythingComesToRest) {
   const std::uint64_t first = only ? only : 1;
   const std::uint64_t last = only ? only : fromEnvironment("OKIBI_SEEDS", 600);
   std::signal(SIGABRT, tellSeed);
-  int dispatched = 0, woken = 0, ahead = 0, aheadLost = 0;
+  int dispatched = 0, woken = 0, ahead = 0, aheadLost = 0, contested = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     currentSeed = seed;
     const CheckResult result = checkSeed(seed);
@@ -39,6 +39,7 @@ TEST(FaultWorld, LawsHoldAndEverythingComesToRest) {
     woken += result.woken;
     ahead += result.ahead;
     aheadLost += result.aheadLost;
+    contested += result.contested;
   }
   // The worlds must not be so hostile that nothing is tested.
   EXPECT_GT(dispatched, only ? -1 : static_cast<int>(last) * 10);
@@ -46,6 +47,8 @@ TEST(FaultWorld, LawsHoldAndEverythingComesToRest) {
   // Where timers call, instances come before they do, and meet faults on the way.
   EXPECT_GT(ahead, only ? -1 : static_cast<int>(last) / 3);
   EXPECT_GT(aheadLost, only ? -1 : static_cast<int>(last) / 30);
+  // Where it is crowded, somebody waits when another is served.
+  EXPECT_GT(contested, only ? -1 : static_cast<int>(last) * 2);
 }
 
 // Found beyond the first few hundred: who is parked was not woken while starts failed; an instance
