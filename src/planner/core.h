@@ -167,6 +167,8 @@ class Planner::Core {
   void updateServing(Instance& instance);
   void updateParked(Instance& instance);
   void updateLoad(Instance& instance);
+  // The lists of who may make room for others.
+  static void updateRoomMakers(Instance& instance);
   // Ends the instance as its state allows: withdrawn, stopped, or drained when it is busy.
   void release(Instance& instance, StopReason reason, std::string detail = {});
   // True: it was frozen.

@@ -70,6 +70,8 @@ struct Instance {
   IdleWatch watch;               // of this time of being idle, when learned
   bool ahead = false;            // started or woken for a request that is expected (setAhead)
   bool busy = false;             // counted as such in its pool
+  bool wasServing = false;       // when its books were last brought up to date
+  bool wasIdle = false;          // so
   double worth = 0;              // of keeping it, per GB and second: the least is given up first
   std::optional<Instant> timer;  // armed idle timer; may be earlier than needed
   std::optional<RoomKey> room;   // its key in the pool's room set

@@ -11,15 +11,24 @@ class LawCheckerTest : public ::testing::Test {
  protected:
   LawCheckerTest() {
     feed(CardAdded{{CardId(1), "SIM", "T", Bytes::gib(16), CardOrigin::Simulated}});
-    FunctionPlan plan;
-    plan.key = FunctionKey(1);
-    plan.account = "a";
-    plan.gpu = GpuConfig{"T", Bytes::gib(10)};
-    feed(FunctionAdded{plan, std::nullopt});
+    addFunction(1, "a");
   }
 
   void feed(const Event& event, std::vector<Command> commands = {}) {
     checker_.observe(now_, event, commands, {});
+  }
+  void addFunction(std::uint64_t key, std::string account) {
+    FunctionPlan plan;
+    plan.key = FunctionKey(key);
+    plan.account = std::move(account);
+    plan.gpu = GpuConfig{"T", Bytes::gib(10)};
+    feed(FunctionAdded{plan, std::nullopt});
+  }
+  static FunctionView waitsForCards(std::uint64_t key) {
+    FunctionView view;
+    view.key = FunctionKey(key);
+    view.inLine = view.forCards = true;
+    return view;
   }
   void arrive(std::uint64_t id, std::vector<Command> commands = {}) {
     feed(InvocationArrived{InvocationId(id), FunctionKey(1), now_ + 10s}, std::move(commands));
@@ -42,16 +51,9 @@ class LawCheckerTest : public ::testing::Test {
   }
   // Function 2, on the same cards, waits for one.
   void otherWaits(std::vector<Command> commands = {}) {
-    FunctionPlan plan;
-    plan.key = FunctionKey(2);
-    plan.account = "b";
-    plan.gpu = GpuConfig{"T", Bytes::gib(10)};
-    feed(FunctionAdded{plan, std::nullopt});
-    FunctionView view;
-    view.key = FunctionKey(2);
-    view.inLine = view.forCards = true;
+    addFunction(2, "b");
     checker_.observe(now_, InvocationArrived{InvocationId(9), FunctionKey(2), now_ + 10s}, commands,
-                     {}, {view});
+                     {}, {waitsForCards(2)});
   }
   // Instance 1 serves invocation 1.
   void serveOne() {
@@ -310,14 +312,8 @@ TEST_F(LawCheckerTest, Law5StartsBeyondBurstAndGrowth) {
 
 // Another function is served again and again, though one has waited as long as it.
 TEST_F(LawCheckerTest, Law10PassedOverForever) {
-  FunctionPlan other;
-  other.key = FunctionKey(2);
-  other.account = "b";
-  other.gpu = GpuConfig{"T", Bytes::gib(10)};
-  feed(FunctionAdded{other, std::nullopt});
-  FunctionView waits;
-  waits.key = FunctionKey(1);
-  waits.inLine = waits.forCards = true;
+  addFunction(2, "b");
+  const FunctionView waits = waitsForCards(1);
   const auto observe = [&](const Event& event, const std::vector<Command>& commands) {
     checker_.observe(now_, event, commands, {}, {waits});
   };

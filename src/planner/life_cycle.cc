@@ -22,6 +22,16 @@ bool frees(Claim from, Claim to) {
   return from != to && (to == Claim::None || to == Claim::Leaving);
 }
 
+// Whether it is in the list, which is in the order of `key`, as it is to be.
+template <typename List, typename Key>
+void relink(List& list, Instance& instance, bool belongs, Key key) {
+  if (belongs == List::linked(instance)) return;
+  if (!belongs) return list.erase(instance);
+  Instance* before = list.back();
+  while (before && key(*before) > key(instance)) before = List::previous(*before);
+  list.insertAfter(before, instance);
+}
+
 }  // namespace
 
 void Planner::Core::move(Instance& instance, InstanceState to) {
@@ -109,68 +119,79 @@ bool Planner::Core::bookCard(Instance& instance, InstanceState from, InstanceSta
   return true;
 }
 
+// Who is kept is in none of them, so that nobody looks past them. Who is kept no more takes the
+// place that its time gives it.
+void Planner::Core::updateRoomMakers(Instance& instance) {
+  const Function& function = *instance.function;
+  Account& account = *function.account;
+  const bool mayGo = !instance.kept;
+  const auto idleOrder = [](const Instance& i) { return i.idleOrder; };
+  const auto readySince = [](const Instance& i) { return i.readySince; };
+  const bool serving = mayGo && instance.wasServing, idle = serving && instance.wasIdle;
+  relink(function.shelf ? account.idleGpu : account.idleCpu, instance, idle, idleOrder);
+  relink(function.shelf ? account.servingGpu : account.servingCpu, instance, serving, readySince);
+  relink(account.parked, instance, mayGo && instance.parkedLink.linked,
+         [](const Instance& i) { return i.since; });
+  if (!function.shelf) return;
+  relink(function.shelf->idle, instance, idle, idleOrder);
+  relink(function.shelf->serving, instance, serving, readySince);
+}
+
 void Planner::Core::updateServing(Instance& instance) {
   Function& function = *instance.function;
-  auto& ofAccount = function.shelf ? function.account->servingGpu : function.account->servingCpu;
-  const bool listed = instance.accountServing.linked;
-  if (instance.serving() == listed) return;
+  if (instance.serving() == instance.wasServing) return;
+  instance.wasServing = instance.serving();
   if (instance.health == Health::Unhealthy) {
     function.pool->unhealthy += instance.serving() ? 1 : -1;
   }
   if (instance.serving()) {
     instance.readySince = now_;
-    ofAccount.pushBack(instance);
-    if (function.shelf) function.shelf->serving.pushBack(instance);
   } else {
-    ofAccount.erase(instance);
-    if (function.shelf) function.shelf->serving.erase(instance);
     disarmIdleTimer(instance);
   }
+  updateRoomMakers(instance);
 }
 
 void Planner::Core::updateParked(Instance& instance) {
   InstancePool& pool = *instance.function->pool;
-  Account& account = *instance.function->account;
   const bool parked = instance.state == InstanceState::Parked;
   if (parked == instance.parkedLink.linked) return;
   if (parked) {
     pool.parked.pushBack(instance);
     parkedByWorth_.insert({instance.worth, instance.idleOrder, &instance});
-    account.parked.pushBack(instance);
     armIdleTimer(instance);
-    markDirty(account);  // it can make room in the quota now
+    markDirty(*instance.function->account);  // it can make room in the quota now
   } else {
     pool.parked.erase(instance);
     parkedByWorth_.erase({instance.worth, instance.idleOrder, &instance});
-    account.parked.erase(instance);
     disarmIdleTimer(instance);
   }
+  updateRoomMakers(instance);
 }
 
 // After every change of the requests in flight, and of the state.
 void Planner::Core::updateLoad(Instance& instance) {
   Function& function = *instance.function;
-  auto& ofAccount = function.shelf ? function.account->idleGpu : function.account->idleCpu;
   const bool idle = instance.isIdle();
   if (instance.busy == instance.inFlight.empty()) {
     instance.busy = !instance.busy;
     function.pool->busy += instance.busy ? 1 : -1;
   }
-  if (idle && !instance.accountIdle.linked) {
+  if (idle && !instance.wasIdle) {
+    instance.wasIdle = true;
     instance.idleSince = now_;
     instance.idleOrder = ++lastIdle_;
     setRule(instance);
-    ofAccount.pushBack(instance);
-    if (function.shelf) function.shelf->idle.pushBack(instance);
+    updateRoomMakers(instance);
     armIdleTimer(instance);
     // It can make room for others now.
     markDirty(*function.account);
     if (function.shelf) markDirty(*function.shelf);
-  } else if (!idle && instance.accountIdle.linked) {
+  } else if (!idle && instance.wasIdle) {
+    instance.wasIdle = false;
     if (instance.busy) noteWanted(instance);
     if (instance.ahead) setAhead(instance, false);
-    ofAccount.erase(instance);
-    if (function.shelf) function.shelf->idle.erase(instance);
+    updateRoomMakers(instance);
   }
   function.pool->updateRoom(instance);
 }

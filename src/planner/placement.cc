@@ -114,13 +114,13 @@ std::optional<Placement> evict(const Function& function, YieldRule readyBefore) 
     if (mayLeave(*i) && eviction.offer(*i)) return eviction.result();
   }
   for (Instance* i = shelf.idle.front(); i; i = shelf.idle.next(*i)) {
-    if (i->kept || i->ahead) continue;
+    if (i->ahead) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
   if (!readyBefore) return std::nullopt;
   for (Instance* i = shelf.serving.front(); i; i = shelf.serving.next(*i)) {
     if (i->readySince > *readyBefore) break;
-    if (i->kept || i->isIdle() || i->function == &function) continue;
+    if (i->isIdle() || i->function == &function) continue;
     if (!mayTake(function, *i->function)) continue;
     if (eviction.offer(*i)) return eviction.result();
   }
@@ -133,7 +133,7 @@ template <typename List>
 Instance* firstOutside(const List& list, const Function& function,
                        const std::vector<Instance*>& leaving) {
   for (Instance* i = list.front(); i; i = list.next(*i)) {
-    if (i->kept || (i->function == &function && !i->isIdle())) continue;
+    if (i->function == &function && !i->isIdle()) continue;
     if (std::ranges::find(leaving, i) == leaving.end()) return i;
   }
   return nullptr;

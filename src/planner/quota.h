@@ -39,10 +39,11 @@ struct Account {
   std::optional<Instant> startTimer;  // for who waits in `startLine`
   WaitingLine cardLine, instanceLine, startLine;
   int waiting = 0;  // functions in any line
-  // Idle and serving instances, longest first; those of GPU and of CPU functions apart.
+  // Idle and serving instances that are not kept, longest first; those of GPU and of CPU functions
+  // apart.
   LinkedList<Instance, &Instance::accountIdle> idleGpu, idleCpu;
   LinkedList<Instance, &Instance::accountServing> servingGpu, servingCpu;
-  LinkedList<Instance, &Instance::accountParked> parked;  // longest parked first
+  LinkedList<Instance, &Instance::accountParked> parked;  // so
   LinkedList<Instance, &Instance::accountAhead> ahead;
   std::set<InstanceId> placing;  // also recalled ones
   int weight = 1;

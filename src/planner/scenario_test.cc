@@ -25,6 +25,22 @@ TEST(PlannerTable, ColdThenWarmThenFrozenThenReleased) {
   )");
 }
 
+// How some tables begin: an instance is being parked; an instance is full and a second comes.
+const std::string kParks = R"(
+    0    | card c T 16            |
+    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
+    0    | arrive 1 f             | start i1 c1:8 (no instance)
+    2    | ready i1               | dispatch 1 i1 cold (no instance)
+    3    | end 1                  |
+    13   | timer                  | park i1
+)";
+const std::string kSecondComes = R"(
+    0    | function f             |
+    0    | arrive 1 f             | start i1 (no instance)
+    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
+    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+)";
+
 // Host memory for two slices of 8 GB.
 PlannerConfig parking() {
   return {.hostMemory = Bytes::gib(16)};
@@ -53,13 +69,7 @@ TEST(PlannerTable, ParksThenWakesThenReleases) {
 }
 
 TEST(PlannerTable, RequestDuringParkWaitsForItAndWakesIt) {
-  check(R"(
-    0    | card c T 16            |
-    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
-    0    | arrive 1 f             | start i1 c1:8 (no instance)
-    2    | ready i1               | dispatch 1 i1 cold (no instance)
-    3    | end 1                  |
-    13   | timer                  | park i1
+  check(kParks + R"(
     13.5 | arrive 2 f             |
     14   | parked i1              | wake i1 c1:8
     16   | woken i1               | dispatch 2 i1 woken (no instance; 1 parked)
@@ -68,13 +78,7 @@ TEST(PlannerTable, RequestDuringParkWaitsForItAndWakesIt) {
 }
 
 TEST(PlannerTable, ParkThatFailsEndsTheInstance) {
-  check(R"(
-    0    | card c T 16            |
-    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
-    0    | arrive 1 f             | start i1 c1:8 (no instance)
-    2    | ready i1               | dispatch 1 i1 cold (no instance)
-    3    | end 1                  |
-    13   | timer                  | park i1
+  check(kParks + R"(
     13.5 | arrive 2 f             |
     14   | unparked i1 no driver  | stop i1 park failed no-hook, start i2 c1:8 (no instance)
     15   | gone i1                |
@@ -83,13 +87,7 @@ TEST(PlannerTable, ParkThatFailsEndsTheInstance) {
 }
 
 TEST(PlannerTable, WakeThatFailsStartsAnother) {
-  check(R"(
-    0    | card c T 16            |
-    0    | function f gpu=T:8 idle=60 freeze=never park=10 |
-    0    | arrive 1 f             | start i1 c1:8 (no instance)
-    2    | ready i1               | dispatch 1 i1 cold (no instance)
-    3    | end 1                  |
-    13   | timer                  | park i1
+  check(kParks + R"(
     14   | parked i1              |
     20   | arrive 2 f             | wake i1 c1:8
     21   | gone i1 lost           | start i2 c1:8 (no instance)
@@ -516,11 +514,7 @@ TEST(PlannerTable, BrokenAndAbandonedInstancesGetNoMoreRequests) {
 }
 
 TEST(PlannerTable, ReplacedRevisionHandsItsQueueOver) {
-  check(R"(
-    0    | function f             |
-    0    | arrive 1 f             | start i1 (no instance)
-    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
-    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+  check(kSecondComes + R"(
     0.3  | function f2 replaces=f | stop i2 revision retired no-hook, start i3 (no instance)
     0.4  | ready i2               |
     0.5  | ready i3               | dispatch 2 i3 cold (no instance)
@@ -532,11 +526,7 @@ TEST(PlannerTable, ReplacedRevisionHandsItsQueueOver) {
 }
 
 TEST(PlannerTable, DeletedFunctionRefusesItsQueueAndDrains) {
-  check(R"(
-    0    | function f             |
-    0    | arrive 1 f             | start i1 (no instance)
-    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
-    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+  check(kSecondComes + R"(
     0.3  | retire f               | refuse 2 FunctionNotFound (function 'f' was deleted), stop i2 revision retired no-hook
     0.4  | end 1                  | stop i1 revision retired
   )");
@@ -571,11 +561,7 @@ TEST(PlannerTable, ShutdownFinishesWhatItHasAndRefusesTheRest) {
 }
 
 TEST(PlannerTable, LostRuntimeAbortsAndTheQueueWaitsForIt) {
-  check(R"(
-    0    | function f             |
-    0    | arrive 1 f             | start i1 (no instance)
-    0.1  | ready i1               | dispatch 1 i1 cold (no instance)
-    0.2  | arrive 2 f             | start i2 (the 1 instance is full)
+  check(kSecondComes + R"(
     0.3  | lost                   | abort 1 i1 (launcher ended)
     0.4  | arrive 3 f wait=1      |
     1.4  | timer                  | refuse 3 Unavailable (the instance runtime is down)

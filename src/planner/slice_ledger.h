@@ -54,8 +54,8 @@ struct Shelf {
   WaitingLine line;
   int waiting = 0;  // functions of this type that wait for anything scarce, in whatever line
   std::map<std::uint64_t, Bytes> holdings;          // by account: held or promised, and not leaving
-  LinkedList<Instance, &Instance::shelfIdle> idle;  // longest idle first
-  LinkedList<Instance, &Instance::shelfServing> serving;  // longest ready first
+  LinkedList<Instance, &Instance::shelfIdle> idle;  // not kept; longest idle first
+  LinkedList<Instance, &Instance::shelfServing> serving;  // so
   LinkedList<Instance, &Instance::shelfAhead> ahead;  // for expected requests: the first to leave
   std::set<InstanceId> placing;
   bool dirty = false;  // memory was given back: the line is to be served in this step
