@@ -120,6 +120,8 @@ TEST(DeployFile, TheOkibiSectionIsPartOfTheBodies) {
 }
 
 TEST(DeployFile, SaysWhatIsWrongAndWhere) {
+  EXPECT_EQ(errorOf(replaced("memorySize: ", "weight: 3\n      memorySize: ")),
+            "resources.infer.props: 'weight' is not known here; it belongs in okibi");
   EXPECT_EQ(errorOf(replaced("memorySize", "memorysize")),
             "resources.infer.props: unknown key 'memorysize'; did you mean 'memorySize'?");
   EXPECT_EQ(errorOf(replaced("gpuMemorySize", "gpuMemory")),

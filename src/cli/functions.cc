@@ -45,7 +45,7 @@ void describeFunction(const Json& function, const boost::json::array& triggers) 
   if (field(function, "idleTimeout")) line("idle timeout", text(function, "idleTimeout") + " s");
   line("concurrency", text(function, "instanceConcurrency") + " per instance");
   const Json own = member(function, "okibi");
-  if (field(own, "weight")) line("weight", text(own, "weight") + " among the account's functions");
+  if (field(own, "weight")) line("weight", text(own, "weight") + " when cards or quotas are short");
   for (const Json& one : items(own, "modelDirectories")) {
     const std::string below = text(one, "subdirectory");
     line("models", fmt::format("{}{}{} at {}", text(one, "name"), below.empty() ? "" : "/", below,

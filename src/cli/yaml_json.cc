@@ -118,6 +118,22 @@ std::string_view knownKeys(std::string_view path) {
   return "";
 }
 
+// Where a key belongs that is not known where it stands; empty: nowhere.
+std::string_view homeOf(std::string_view key) {
+  for (const ObjectSchema& object : kObjects) {
+    if (lists(object.keys, key)) return object.path;
+  }
+  return "";
+}
+
+Result<void> checkPlace(std::string_view key, std::string_view known, const std::string& place) {
+  if (lists(known, key)) return {};
+  const std::string_view home = homeOf(key);
+  if (home.empty()) return checkKey(key, known, place);
+  return fail(ErrorKind::Invalid,
+              fmt::format("{}: '{}' is not known here; it belongs in {}", place, key, home));
+}
+
 Result<Json> mapToJson(const YAML::Node& node, const YamlPlace& place, const YAML::Node& vars) {
   std::string_view known = knownKeys(place.schema);
   JsonObject result;
@@ -127,7 +143,7 @@ Result<Json> mapToJson(const YAML::Node& node, const YamlPlace& place, const YAM
     }
     const std::string& key = entry.first.Scalar();
     if (!known.empty()) {
-      if (Result<void> good = checkKey(key, known, place.shown); !good) return fail(good.error());
+      if (Result<void> good = checkPlace(key, known, place.shown); !good) return fail(good.error());
     }
     YamlPlace inner{place.shown + "." + key, place.schema.empty() ? key : place.schema + "." + key};
     Result<Json> value = toJson(entry.second, inner, vars);

@@ -57,12 +57,12 @@ std::string shortly(std::string_view message) {
   return std::string(message.substr(0, end)) + "…";
 }
 
-// For the ledger, of one that was stopped. What made others stop is not told: they may be of
-// another account.
+// For the ledger, of one that was stopped: "made room for function 'f'", "start failed: …".
 std::string stopWord(const planner::StopInstance& order) {
   const std::string word(planner::toString(order.reason));
-  if (order.reason != planner::StopReason::StartFailed || order.detail.empty()) return word;
-  return fmt::format("{}: {}", word, shortly(order.detail));
+  if (order.detail.empty()) return word;
+  const std::string_view between = order.detail.starts_with("for ") ? " " : ": ";
+  return fmt::format("{}{}{}", word, between, shortly(order.detail));
 }
 
 std::string lastLines(const OutputTail& output) {
@@ -341,8 +341,12 @@ void Conductor::onExit(const seams::InstanceExit& exit) {
   const auto found = instances_.find(exit.id);
   if (found == instances_.end()) return;
   const std::shared_ptr<Instance> instance = found->second;
-  if (!instance->endReason) instance->endWord = exitWord(exit);
-  instanceGone(instance, exitError(*instance, exit));
+  Error error = exitError(*instance, exit);
+  if (!instance->endReason) {
+    const bool starting = instance->phase == InstancePhase::Starting;
+    instance->endWord = starting ? "start failed: " + shortly(error.message) : exitWord(exit);
+  }
+  instanceGone(instance, std::move(error));
 }
 
 void Conductor::onRuntimeLost(const std::string& reason) {

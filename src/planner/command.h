@@ -78,7 +78,7 @@ struct StopInstance {
   InstanceId instance;
   StopReason reason = StopReason::IdleTimeout;
   PreStop preStop = PreStop::Run;
-  std::string detail;  // for people: "for photo-tags: all cards of fc.gpu.tesla.1 are full"
+  std::string detail;  // for people: "for function 'photo-tags'", why its start failed
 };
 
 // The instance drains: the sessions in it are to be told and, after a while, ended. Each still owes

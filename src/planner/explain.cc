@@ -146,6 +146,11 @@ std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std
   return name;
 }
 
+std::string roomFor(const Function& taker, const Function& from) {
+  if (taker.account != from.account) return "for another account";
+  return fmt::format("for function '{}'", taker.name);
+}
+
 std::string queuedReason(const Request& request) {
   if (request.servingThen > 0) {
     const std::string full = instancesText(request.servingThen);

@@ -23,6 +23,10 @@ std::string aheadReason(Ahead how);
 enum class CardChoice { Fits, IsGivenBack, MadeRoom };
 std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std::size_t leaving);
 
+// Whom an instance that goes makes room for, as its own account is told: "for function 'f'". What
+// other accounts have is not its business.
+std::string roomFor(const Function& taker, const Function& from);
+
 // Why a request could not be served when it came: "no instance", "all 2 instances full".
 std::string queuedReason(const Request& request);
 

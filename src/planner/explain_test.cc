@@ -10,6 +10,8 @@ namespace {
 
 class WhyCard : public ::testing::Test {
  protected:
+  explicit WhyCard(Bytes hostMemory = Bytes::gib(16)) : planner_({.hostMemory = hostMemory}) {}
+
   std::vector<Command> step(const Event& event) {
     now_ += 10ms;
     std::vector<Command> commands;
@@ -20,10 +22,11 @@ class WhyCard : public ::testing::Test {
     step(CardAdded{{CardId(id), "SIM", "T", Bytes::gib(gib), CardOrigin::Simulated}});
   }
   // gib 0: a CPU function.
-  void function(std::uint64_t key, int gib, std::optional<Duration> parkAfter = {}) {
+  void function(std::uint64_t key, int gib, std::optional<Duration> parkAfter = {},
+                const std::string& account = "a") {
     FunctionPlan plan;
     plan.key = FunctionKey(key);
-    plan.account = "a";
+    plan.account = account;
     plan.name = fmt::format("f{}", key);
     if (gib > 0) plan.gpu = GpuConfig{"T", Bytes::gib(gib)};
     plan.freezeAfter.reset();
@@ -41,6 +44,13 @@ class WhyCard : public ::testing::Test {
     }
     return "nothing starts";
   }
+  // Of the first that is stopped.
+  static std::string whyStopped(const std::vector<Command>& commands) {
+    for (const Command& command : commands) {
+      if (const auto* stop = std::get_if<StopInstance>(&command)) return stop->detail;
+    }
+    return "nothing stops";
+  }
   // Instance `id` starts for function `key`, serves one request, and is idle.
   void serve(std::uint64_t key, std::uint64_t id) {
     EXPECT_NE(whyCard(arrive(key)), "nothing starts");
@@ -48,9 +58,15 @@ class WhyCard : public ::testing::Test {
     step(InvocationEnded{InvocationId(invocation_), Outcome::Completed});
   }
 
-  Planner planner_{{.hostMemory = Bytes::gib(16)}};
+  Planner planner_;
   Instant now_{};
   std::uint64_t invocation_ = 0;
+};
+
+// Where nothing is parked.
+class WhyStopped : public WhyCard {
+ protected:
+  WhyStopped() : WhyCard(Bytes()) {}
 };
 
 TEST_F(WhyCard, TheOnlyOneWithRoom) {
@@ -80,6 +96,20 @@ TEST_F(WhyCard, OthersMakeRoom) {
   step(InstanceGone{InstanceId(1), {}});
   EXPECT_EQ(whyCard(step(InstanceGone{InstanceId(2), {}})),
             "card 1: no card had room; 2 instances made room there");
+}
+
+// Who makes room is told for whom, unless that is another account's business.
+TEST_F(WhyStopped, RoomIsMadeForSomebody) {
+  card(1, 16);
+  function(1, 16);
+  function(2, 16);
+  function(3, 16, {}, "b");
+  serve(1, 1);
+  EXPECT_EQ(whyStopped(arrive(2)), "for function 'f2'");
+  step(InstanceGone{InstanceId(1), {}});
+  step(InstanceReady{InstanceId(2)});
+  step(InvocationEnded{InvocationId(invocation_), Outcome::Completed});
+  EXPECT_EQ(whyStopped(arrive(3)), "for another account");
 }
 
 TEST_F(WhyCard, WhatItNeedsIsBeingGivenBack) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "planner/core.h"
+#include "planner/explain.h"
 
 namespace okibi::planner {
 namespace {
@@ -184,7 +185,7 @@ void Planner::Core::makeRoomBelowCap(Function& function) {
     if (&other == &function || !other.pool) continue;
     for (Instance* i = other.pool->instances.front(); i; i = other.pool->instances.next(*i)) {
       if (!i->isIdle() || i->kept) continue;
-      return release(*i, StopReason::MadeRoom, fmt::format("for function '{}'", function.name));
+      return release(*i, StopReason::MadeRoom, roomFor(function, *i->function));
     }
   }
 }

@@ -24,8 +24,7 @@ bool Planner::Core::makeHostMemory(const Instance& instance) {
   }
   if (hostHeld_ - coming + size > config_.hostMemory) return false;
   for (Instance* victim : victims) {
-    release(*victim, StopReason::MadeRoom,
-            fmt::format("for function '{}'", instance.function->name));
+    release(*victim, StopReason::MadeRoom, roomFor(*instance.function, *victim->function));
   }
   return false;
 }

@@ -230,7 +230,7 @@ Shortage Planner::Core::acquire(Function& function, YieldRule readyBefore) {
   spared_ = parked;
   const bool mayPark = parked || function.account->instances.canPromise();
   for (Instance* victim : victims) {
-    const std::string detail = fmt::format("for function '{}'", function.name);
+    const std::string detail = roomFor(function, *victim->function);
     if (mayPark) {
       vacate(*victim, detail);
     } else {

@@ -242,6 +242,10 @@ class Watching(Cli):
         self.assertIn("/no/such/program", gone["reason"])
         row = next(line for line in self.ok("ps", "-a").splitlines() if gone["instanceId"] in line)
         self.assertTrue(row.endswith(gone["reason"]), row)
+        self.ok("deploy", "-f", self.write("stillborn", environmentVariables={"ECHO_EXIT_AT_START": "7"}))
+        self.assertEqual(run("invoke", "stillborn", "-d", "x").returncode, FAILED)
+        wait_for(lambda: [i for i in self.json("ps", "--all")["ended"] if i["functionName"] == "stillborn" and
+                          i["reason"].startswith("start failed: ") and "code 7" in i["reason"]], what="its end")
         self.fails(USAGE, "ps", "--limit", "0", saying=["--limit"])
         self.assertNotIn(gone["instanceId"], self.ok("ps"))
 
