@@ -111,6 +111,7 @@ void LawBooks::hear(const CapChanged& event) {
 }
 
 void LawBooks::hear(const QuotaChanged& event) {
+  if (event.weight > 0) weights[event.account] = event.weight;
   if (event.burst > 0) starts[event.account] = {event.burst, event.growth, {}};
 }
 

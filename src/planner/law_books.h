@@ -75,6 +75,10 @@ class LawBooks {
   }
   // The request waits, and its instance is there.
   bool accepts(const Dispatch& command) const;
+  int weightOf(const std::string& account) const {
+    const auto found = weights.find(account);
+    return found == weights.end() ? 1 : found->second;
+  }
   bool isCapped(const FunctionPlan& plan) const;
   // Instances of a function that are not on their way out.
   int staying(FunctionKey function) const;
@@ -103,6 +107,7 @@ class LawBooks {
   std::map<InstanceId, Instance> instances;
   std::map<CardId, Bytes> cards;
   std::map<std::string, Starts> starts;  // by account
+  std::map<std::string, int> weights;    // of accounts; none: 1
   std::vector<std::string> violations;
 
  private:

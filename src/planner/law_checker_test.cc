@@ -367,6 +367,39 @@ TEST_F(LawCheckerTest, Law10GivenToWhoHoldsMoreForItsWeight) {
       Bytes::gib(40).count(), Bytes::gib(10).count()));
 }
 
+// The same between accounts: b weighs two, and comes to hold more than twice of what a has.
+TEST_F(LawCheckerTest, Law10GivenToAnAccountThatHoldsMoreForItsWeight) {
+  FunctionPlan other;
+  other.key = FunctionKey(2);
+  other.account = "b";
+  other.gpu = GpuConfig{"T", Bytes::gib(10)};
+  feed(FunctionAdded{other, std::nullopt});
+  feed(QuotaChanged{.account = "b", .cards = 9, .instances = 9, .weight = 2});
+  const auto holds = [](std::uint64_t id, std::uint64_t function) {
+    InstanceView view;
+    view.id = InstanceId(id);
+    view.function = FunctionKey(function);
+    view.state = InstanceState::Ready;
+    return view;
+  };
+  FunctionView first, second;
+  first.key = FunctionKey(1);
+  second.key = FunctionKey(2);
+  first.inLine = first.forCards = second.inLine = second.forCards = true;
+  std::vector<InstanceView> there{holds(1, 1), holds(2, 2), holds(3, 2)};
+  const auto observe = [&] { checker_.observe(now_, TimerFired{}, {}, there, {first, second}); };
+  observe();
+  there.push_back(holds(4, 2));  // it held as much for its weight
+  observe();
+  EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
+  there.push_back(holds(5, 2));
+  observe();
+  expectBroken(
+      fmt::format("law 10: account b: given a slice when it held {} for its weight, while "
+                  "account a waited with {}",
+                  Bytes::gib(15).count(), Bytes::gib(10).count()));
+}
+
 TEST_F(LawCheckerTest, Law7QueuedThoughTheQueueIsFull) {
   for (std::uint64_t id = 1; id <= config_.queuePerFunction; ++id) arrive(id);
   EXPECT_TRUE(checker_.violations().empty());

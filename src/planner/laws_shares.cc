@@ -1,6 +1,6 @@
-// Law 10, of weights: of the functions of one account that wait for cards, the next slice goes to
-// the one that holds least for its weight. Excepted is who has been passed over for eight turns for
-// each that waits: it is owed one.
+// Law 10, of weights: the next slice goes to the account that holds least for its weight, of those
+// with functions that wait for such cards, and of these to the function that holds least for its
+// own. Excepted is who has been passed over for eight turns for each that waits: it is owed one.
 
 #include <algorithm>
 #include <set>
@@ -21,7 +21,12 @@ class ShareLaws : public Law {
     for (const auto& [served, standing] : now) {
       if (standing.given == 0 || standing.waitedElsewhere) continue;
       for (const auto& [waiting, other] : now) {
-        if (isRival(served, waiting, other)) compare(served, standing, waiting, other);
+        if (!isRival(served, waiting, other)) continue;
+        if (planOf(served).account == planOf(waiting).account) {
+          compare(served, standing, waiting, other);
+        } else {
+          compareAccounts(served, standing, waiting, now);
+        }
       }
     }
     standings_ = std::move(now);
@@ -109,8 +114,7 @@ class ShareLaws : public Law {
   bool isRival(FunctionKey served, FunctionKey waiting, const Standing& other) {
     const FunctionPlan &plan = planOf(served), &rival = planOf(waiting);
     return served != waiting && other.waited && other.waits && other.given + other.taken == 0 &&
-           plan.account == rival.account && plan.gpu->type == rival.gpu->type &&
-           rival.gpu->memory <= plan.gpu->memory;
+           plan.gpu->type == rival.gpu->type && rival.gpu->memory <= plan.gpu->memory;
   }
 
   // By its weight, of `count` instances; rounded as the planner does, so that equals are equals.
@@ -127,6 +131,39 @@ class ShareLaws : public Law {
                   "function {}: given a slice when it held {} for its weight, while function {} "
                   "waited with {}",
                   served.value(), before, waiting.value(), rival);
+  }
+
+  // What all functions of an account have of one type of cards.
+  struct Holding {
+    std::int64_t bytes = 0;
+    int given = 0, taken = 0;
+  };
+  Holding holdingOf(const FunctionPlan& like, const std::map<FunctionKey, Standing>& now) {
+    Holding sum;
+    for (const auto& [key, standing] : now) {
+      const FunctionPlan& plan = planOf(key);
+      if (plan.account != like.account || plan.gpu->type != like.gpu->type) continue;
+      sum.bytes += standing.holds * plan.gpu->memory.count();
+      sum.given += standing.given;
+      sum.taken += standing.taken;
+    }
+    return sum;
+  }
+
+  void compareAccounts(FunctionKey served, const Standing& standing, FunctionKey waiting,
+                       const std::map<FunctionKey, Standing>& now) {
+    const FunctionPlan &plan = planOf(served), &rival = planOf(waiting);
+    const Holding holding = holdingOf(plan, now), other = holdingOf(rival, now);
+    // When several things happened in a step, it is not seen what came first.
+    if (holding.given != 1 || other.given + other.taken > 0) return;
+    const std::int64_t before =
+        (holding.bytes - plan.gpu->memory.count()) / books_.weightOf(plan.account);
+    const std::int64_t least = other.bytes / books_.weightOf(rival.account);
+    if (before <= least || standing.turns >= kTurnsEach * waitersFor(served)) return;
+    books_.broken(10,
+                  "account {}: given a slice when it held {} for its weight, while account {} "
+                  "waited with {}",
+                  plan.account, before, rival.account, least);
   }
 
   // For the same cards, before the step.

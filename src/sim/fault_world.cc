@@ -69,7 +69,7 @@ void drawCrowd(Random& random, Options& o) {
   o.crowded = true;
   o.cards = static_cast<int>(random.between(1, 3));
   o.functions = static_cast<int>(random.between(3, 6));
-  o.accounts = random.chance(0.7) ? 1 : 2;
+  o.accounts = random.chance(0.5) ? 1 : 2;
   o.arrivals = static_cast<int>(random.between(100, 250));
   o.arrivalGap = between(random, 1ms, 1s);
   o.serviceMax = between(random, 1s, 20s);
@@ -188,6 +188,7 @@ class World {
   void populate() {
     for (int i = 0; i < options_.cards; ++i) addCard();
     for (int i = 0; i < options_.functions; ++i) step(FunctionAdded{drawPlan(), std::nullopt});
+    for (int i = 1; i <= options_.accounts; ++i) weighAccount(fmt::format("a{}", i));
     if (options_.timers > 0) return populateByTimers();
     Duration at{};
     for (int i = 0; i < options_.arrivals; ++i) {
@@ -295,6 +296,7 @@ class World {
     }
     if (weights_.chance(weigh_)) {
       step(WeightChanged{old, static_cast<int>(weights_.between(1, 100))});
+      weighAccount(groups_[some].first);
     }
     if (random_.chance(options_.cap)) {
       const auto& [account, name] = groups_[some];
@@ -313,6 +315,13 @@ class World {
           random_.between(0, static_cast<std::int64_t>(ready_.size()) - 1));
       step(InstanceGone{ready_[index], {ErrorKind::Internal, "crashed", {}}});
     }
+  }
+
+  void weighAccount(const std::string& account) {
+    if (!options_.crowded) return;
+    const auto weight = static_cast<int>(weights_.between(1, 8));
+    step(QuotaChanged{account, options_.config.cardQuota, options_.config.instanceQuota, 0, 0,
+                      weight});
   }
 
   void openSession() {
