@@ -292,6 +292,41 @@ TEST(PlannerContract, BrokenOnesAbort) {
   EXPECT_DEATH(planner.step(Instant() + 1s, FunctionAdded{plan, std::nullopt}, commands), "201");
 }
 
+// The clock was late: with a request comes a deadline, which frees the slot of one that waited for
+// the turn of its card. Who queues for the slot came before.
+TEST(PlannerContract, ANewcomerDoesNotOvertakeWhoQueues) {
+  Planner planner(PlannerConfig{.cardTurns = 1});
+  Instant now{};
+  const auto step = [&](const Event& event) {
+    std::vector<Command> commands;
+    planner.step(now, event, commands);
+    planner.checkInvariants();
+    return commands;
+  };
+  step(CardAdded{{CardId(1), "SIM", "T", Bytes::gib(16)}});
+  for (const std::uint64_t key : {1, 2}) {
+    FunctionPlan plan;
+    plan.key = FunctionKey(key);
+    plan.account = "a";
+    plan.gpu = GpuConfig{"T", Bytes::gib(8)};
+    step(FunctionAdded{plan, std::nullopt});
+  }
+  const auto arrive = [&](std::uint64_t id, std::uint64_t function, Duration waits) {
+    step(InvocationArrived{InvocationId(id), FunctionKey(function), now + waits});
+  };
+  arrive(1, 1, 60s);
+  step(InstanceReady{InstanceId(1)});  // it computes
+  arrive(2, 2, 5s);
+  step(InstanceReady{InstanceId(2)});  // it has a slot and waits for a turn
+  arrive(3, 2, 60s);                   // the card is full
+  now += 6s;
+  arrive(4, 2, 60s);
+  const auto commands = step(InvocationEnded{InvocationId(1), Outcome::Completed});
+  const auto* dispatch = commands.empty() ? nullptr : std::get_if<Dispatch>(&commands.front());
+  ASSERT_NE(dispatch, nullptr);
+  EXPECT_EQ(dispatch->invocation, InvocationId(3));
+}
+
 TEST(PlannerContract, LateNewsIsIgnored) {
   Planner planner;
   std::vector<Command> commands;

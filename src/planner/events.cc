@@ -87,6 +87,8 @@ void Planner::Core::on(const WeightChanged& event) {
 }
 
 void Planner::Core::on(const InvocationArrived& event) {
+  // Who queues comes first to a slot that a deadline has freed just now.
+  settleExpired();
   Function* function = findFunction(event.function);
   const auto refuseNew = [&](Error error) {
     emit(Refuse{event.invocation, std::move(error)});

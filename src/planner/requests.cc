@@ -91,8 +91,8 @@ void Planner::Core::expireDue() {
   while (auto due = deadlines_.takeDue(now_)) expire(requests_.at(InvocationId(due->id)));
 }
 
-// Only when all that is due is refused and the event is heard: what one leaves must not go to
-// another that is too late, or to an instance that is gone.
+// Only when all that is due is refused and the event is heard, unless that is an arrival: what one
+// leaves must not go to another that is too late, or to an instance that is gone.
 void Planner::Core::settleExpired() {
   for (CardId id : std::exchange(expiredCards_, {})) {
     if (CardBook* card = ledger_.find(id)) grantTurns(*card);
