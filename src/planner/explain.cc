@@ -121,7 +121,13 @@ std::string startReason(const Function& function) {
   if (pool.queue.empty() && function.minimum > 0)
     reason = fmt::format("minimum is {}", function.minimum);
   if (pool.shortage == Shortage::None) return reason;
-  return fmt::format("{}; waited: {}", reason, waitedText(pool.shortage, function));
+  reason += fmt::format("; waited: {}", waitedText(pool.shortage, function));
+  // Since it waits, or was served itself.
+  const std::uint64_t before = pool.line ? pool.line->turns() - pool.since : 0;
+  if (before == 0) return reason;
+  return fmt::format(
+      "{}, {} came first", reason,
+      before == 1 ? "1 start of another" : fmt::format("{} starts of others", before));
 }
 
 std::string cardReason(const CardBook& card, CardChoice choice, Bytes slice, std::size_t leaving) {

@@ -673,9 +673,12 @@ TEST(PlannerTable, AChangedWeightMovesWhoWaits) {
   const std::string why = "the 1 instance is full; waited: no card of T had room";
   const std::string given =
       "3.5 | end 3 | stop i3 made room\n3.6 | gone i3 | start i4 c1:8 (" + why + ")\n";
-  check(waiting + given + "3.7 | ready i4 | dispatch 4 i4 cold (" + why + ")", config);
-  check(waiting + "3 | weigh b 3 |\n" + given + "3.7 | ready i4 | dispatch 5 i4 cold (" + why + ")",
-        config);
+  const std::string first = "3.7 | ready i4 | dispatch 4 i4 cold (" + why + ")";
+  check(waiting + given + first, config);
+  const std::string other = "3.7 | ready i4 | dispatch 5 i4 cold (" + why + ")\n";
+  const std::string then = "4 | end 5 | stop i4 made room\n4.1 | gone i4 | start i5 c1:8 (" + why +
+                           ", 1 start of another came first)";
+  check(waiting + "3 | weigh b 3 |\n" + given + other + then, config);
 }
 
 // Two functions that always have a request waiting share a card by their slices.
