@@ -13,7 +13,7 @@ constexpr std::size_t kOrders = 64, kArrivals = 40;
 constexpr std::uint64_t kOrderSeed = 99;
 constexpr double kNowWeight = 0.1;      // of what the next demand could not use
 constexpr double kSpareWeight = 0.05;   // of CPU and of memory left over, by cards' worth
-constexpr double kOffered = 12;         // to a node, of what it has room for
+constexpr double kOffered = 8;          // to a node, of what it has room for
 constexpr std::size_t kMost = 200'000;  // states remembered, about 30 MB
 
 std::int64_t sum(const std::vector<std::int64_t>& values) {
@@ -74,6 +74,7 @@ PackForesight::PackForesight(std::span<const PackNode> nodes,
       admitted.push_back(demand.models.empty() ||
                          std::ranges::find(demand.models, model) != demand.models.end());
     }
+    if (demand.cards > 0) cardShare_ += demand.share;
     cardsPerDemand_ += demand.share * static_cast<double>(demand.cards * demand.perCard);
     cpuPerCard_ += demand.share * static_cast<double>(demand.cpu);
     memoryPerCard_ += demand.share * static_cast<double>(demand.memory);
@@ -81,6 +82,7 @@ PackForesight::PackForesight(std::span<const PackNode> nodes,
   if (cardsPerDemand_ > 0) {
     cpuPerCard_ /= cardsPerDemand_;
     memoryPerCard_ /= cardsPerDemand_;
+    cardsPerDemand_ /= cardShare_;
   }
   dealOrders();
 }
@@ -90,13 +92,15 @@ std::size_t PackForesight::modelIndex(const std::string& model) const {
   return static_cast<std::size_t>(std::ranges::find(models_, model) - models_.begin());
 }
 
-// Each demand comes as often as its share says, spread evenly over the orders; only where in its
-// order it comes is drawn.
+// Each demand for cards comes as often as its share says, spread evenly over the orders; only where
+// in its order it comes is drawn. Demands without cards are left out: they take what is spare, and
+// would count as taking it only while a card is free.
 void PackForesight::dealOrders() {
   std::vector<std::uint16_t> deck;
   double due = 0.5;
   for (std::size_t i = 0; i < typical_.size(); ++i) {
-    for (due += typical_[i].share * kOrders * kArrivals; due >= 1; --due) {
+    if (typical_[i].cards == 0) continue;
+    for (due += typical_[i].share / cardShare_ * kOrders * kArrivals; due >= 1; --due) {
       deck.push_back(static_cast<std::uint16_t>(i));
     }
   }
@@ -141,7 +145,7 @@ double PackForesight::lostWhenFilled(const State& state) const {
     for (std::uint16_t i : std::span(order).first(std::min(offered, order.size()))) {
       const TypicalDemand& demand = typical_[i];
       const std::int64_t wanted = demand.cards * demand.perCard;
-      if (wanted > free || (demand.cards > 0 && !admitted_[i][state.model])) continue;
+      if (wanted > free || !admitted_[i][state.model]) continue;
       if (takeIfFits(demand, cpu, memory, cards)) free -= wanted;
       if (free == 0) break;
     }

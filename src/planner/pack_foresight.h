@@ -1,6 +1,6 @@
 #pragma once
-// What of a node's free resources will be lost. For the most part: filled with demands as they
-// come, averaged over a few fixed orders of arrival, what is left over of its cards, CPU and
+// What of a node's free resources will be lost. For the most part: filled with demands for cards as
+// they come, averaged over a few fixed orders of arrival, what is left over of its cards, CPU and
 // memory? So CPU or memory that would run out before the cards counts early, and so does CPU that a
 // node with few cards will not need while others lack it. A node is filled with no more than a few
 // times what it has room for: rare small demands that would close its gaps are not all its own.
@@ -47,7 +47,8 @@ class PackForesight {
   std::vector<std::string> models_;
   std::vector<std::vector<bool>> admitted_;         // by typical demand and model
   std::vector<std::vector<std::uint16_t>> orders_;  // of arrival, of typical demands
-  double cardsPerDemand_ = 0;                       // thousandths, mean
+  double cardShare_ = 0;                            // of the demands, those for cards
+  double cardsPerDemand_ = 0;                       // thousandths, mean of those
   double cpuPerCard_ = 0, memoryPerCard_ = 0;       // asked for with a thousandth of a card, mean
   std::unordered_map<State, double, StateHash> known_;
 };

@@ -6,11 +6,13 @@
 namespace okibi::planner {
 namespace {
 
-// A card's worth of room that nobody else may take, and how much sooner room gets cheap than
-// plenty.
-constexpr double kDearest = 0.3, kSteepness = 4;
+// A card's worth of room that nobody else may take, in cards, and how much sooner room gets cheap
+// than plenty.
+constexpr double kDearest = 0.7, kSteepness = 4;
 
 std::int64_t howMany(const PackNode& node, const TypicalDemand& demand) {
+  const std::vector<std::string>& models = demand.models;
+  if (!models.empty() && std::ranges::find(models, node.model) == models.end()) return 0;
   std::int64_t count = 0;
   if (demand.cards > 1) {
     const auto fits = [&](std::int64_t card) { return card >= demand.perCard; };
@@ -23,6 +25,20 @@ std::int64_t howMany(const PackNode& node, const TypicalDemand& demand) {
   return count;
 }
 
+std::vector<PackNode> distinct(std::span<const PackNode> nodes) {
+  std::vector<PackNode> distinct;
+  for (const PackNode& node : nodes) {
+    if (std::ranges::find(distinct, node) == distinct.end()) distinct.push_back(node);
+  }
+  return distinct;
+}
+
+std::vector<bool> takersOf(const TypicalDemand& demand, const std::vector<PackNode>& nodes) {
+  std::vector<bool> takers;
+  for (const PackNode& node : nodes) takers.push_back(howMany(node, demand) > 0);
+  return takers;
+}
+
 double cardsOf(const TypicalDemand& demand) {
   return static_cast<double>(demand.cards * demand.perCard) / kWholeCard;
 }
@@ -30,7 +46,7 @@ double cardsOf(const TypicalDemand& demand) {
 }  // namespace
 
 PackReserve::PackReserve(std::span<const PackNode> nodes, std::span<const TypicalDemand> typical) {
-  sortIntoKinds(typical);
+  sortIntoKinds(nodes, typical);
   for (const PackNode& node : nodes) {
     free_ += static_cast<double>(node.freeCards()) / kWholeCard;
     for (const auto& [kind, cards] : roomIn(node)) kinds_[kind].room += cards;
@@ -38,16 +54,18 @@ PackReserve::PackReserve(std::span<const PackNode> nodes, std::span<const Typica
   setPrices();
 }
 
-void PackReserve::sortIntoKinds(std::span<const TypicalDemand> typical) {
+void PackReserve::sortIntoKinds(std::span<const PackNode> nodes,
+                                std::span<const TypicalDemand> typical) {
+  const std::vector<PackNode> different = distinct(nodes);
   double all = 0;
   for (const TypicalDemand& demand : typical) {
     const double asked = demand.share * cardsOf(demand);
     all += asked;
     if (asked <= 0 || (demand.cards < 2 && demand.models.empty())) continue;
-    auto kind = std::ranges::find_if(kinds_, [&](const Kind& k) {
-      return k.models == demand.models && k.cards == demand.cards;
-    });
-    if (kind == kinds_.end()) kind = kinds_.insert(kind, {demand.models, demand.cards, {}});
+    std::vector<bool> takers = takersOf(demand, different);
+    auto kind = std::ranges::find_if(
+        kinds_, [&](const Kind& k) { return k.takers == takers && k.cards == demand.cards; });
+    if (kind == kinds_.end()) kind = kinds_.insert(kind, {std::move(takers), demand.cards, {}});
     kind->members.push_back({demand, asked});
     kind->share += asked;
   }
@@ -60,8 +78,6 @@ void PackReserve::sortIntoKinds(std::span<const TypicalDemand> typical) {
 PackReserve::Room PackReserve::roomIn(const PackNode& node) const {
   Room room;
   for (std::size_t i = 0; i < kinds_.size(); ++i) {
-    const auto& models = kinds_[i].models;
-    if (!models.empty() && std::ranges::find(models, node.model) == models.end()) continue;
     double cards = 0;
     for (const Member& member : kinds_[i].members) {
       const auto count = static_cast<double>(howMany(node, member.demand));

@@ -1,7 +1,9 @@
 #pragma once
 // What nodes are worth to demands that cannot go anywhere: those of several whole cards, and those
 // that insist on a model. Room for them is dear when little of it is left beside what is still to
-// come of them, and free while there is plenty.
+// come of them, and free while there is plenty. Demands that different nodes could take, be it for
+// the model or for CPU and memory that few have, are different kinds: room for one is none for
+// another.
 
 #include <cstdint>
 #include <span>
@@ -15,8 +17,8 @@ namespace okibi::planner {
 
 class PackReserve {
  public:
-  // Room in cards, by kind of demand (those with equal models and, of several, equally many cards);
-  // kinds without room are left out.
+  // Room in cards, by kind of demand (those for equally many cards that the same nodes could take
+  // if they were empty); kinds without room are left out.
   using Room = std::vector<std::pair<std::uint16_t, double>>;
 
   // `nodes`: all, as they are when empty.
@@ -37,14 +39,14 @@ class PackReserve {
     double weight = 0;  // by the cards asked for; the kind's sum to 1
   };
   struct Kind {
-    std::vector<std::string> models;
+    std::vector<bool> takers;  // of the nodes that differ when empty
     int cards = 1;
     std::vector<Member> members;
     double share = 0;  // of all cards asked for
     double room = 0;   // in all nodes
     double price = 0;  // of a card
   };
-  void sortIntoKinds(std::span<const TypicalDemand> typical);
+  void sortIntoKinds(std::span<const PackNode> nodes, std::span<const TypicalDemand> typical);
   void setPrices();
 
   std::vector<Kind> kinds_;

@@ -36,6 +36,7 @@ struct PackNode {
 
   bool admits(const PackDemand& demand) const;
   std::int64_t freeCards() const;
+  bool operator==(const PackNode&) const = default;
 };
 
 // A demand shape and how often it is met.

@@ -113,6 +113,19 @@ TEST(Packing, MuchCpuGoesWhereCpuWouldBeLeftOver) {
   EXPECT_EQ(little.nodes()[0].freeCards(), 1000);
 }
 
+TEST(Packing, DemandsWithoutCardsDoNotKeepCardsOpen) {
+  // They could use the spare CPU whether or not a card is free: two halves share one.
+  const std::vector<planner::TypicalDemand> typical{
+      {8000, 1, 1000, 0.3, {}}, {8000, 1, 470, 0.3, {}}, {20000, 0, 0, 0.4, {}}};
+  const PackNode node{104000, 100, {1000, 1000}, "A"};
+  Packer packer({node, node}, typical, PackPolicy::Okibi, 1);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(packer.place({8000, 10, 1, 1000, {}}));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(packer.place({8000, 10, 1, 470, {}}));
+  std::int64_t whole = 0;
+  for (const PackNode& one : packer.nodes()) whole += std::ranges::count(one.cards, 1000);
+  EXPECT_EQ(whole, 1);
+}
+
 TEST(Packing, AGapThatFewWillCloseIsNotLeftOpen) {
   // 350 of a card are left where a demand of 650 goes alone, and one in fifty could use them.
   const std::vector<planner::TypicalDemand> typical{
@@ -144,7 +157,25 @@ TEST(Reserve, RoomIsDearWhenItIsScarce) {
   const double dear = reserve.price(lost);
   EXPECT_GT(dear, 2 * cheap);
   for (int i = 0; i < 4; ++i) reserve.take(1000, lost);
-  EXPECT_EQ(reserve.price(lost), 2 * 0.3);
+  EXPECT_EQ(reserve.price(lost), 2 * 0.7);
+}
+
+TEST(Reserve, DemandsThatOtherNodesCouldTakeArePricedApart) {
+  // Pairs with much CPU fit on every fifth node only, where pairs with little must not go; of room
+  // for pairs as such there is plenty.
+  const std::vector<planner::TypicalDemand> typical{
+      {1000, 1, 1000, 0.5, {}}, {4000, 2, 1000, 0.05, {}}, {90000, 2, 1000, 0.05, {}}};
+  const PackNode large{96000, 100, {1000, 1000}, "A"}, small{64000, 100, {1000, 1000}, "A"};
+  std::vector<PackNode> nodes(8, small);
+  nodes.resize(10, large);
+  const planner::PackReserve reserve(nodes, typical);
+  const auto inLarge = reserve.roomIn(large), inSmall = reserve.roomIn(small);
+  ASSERT_EQ(inLarge.size(), 2u);
+  ASSERT_EQ(inSmall.size(), 1u);
+  EXPECT_GT(reserve.price(inLarge), 50 * reserve.price(inSmall));
+  Packer packer(nodes, typical, PackPolicy::Okibi, 1);
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(packer.place({4000, 10, 2, 1000, {}}));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(packer.place({90000, 10, 2, 1000, {}}));
 }
 
 TEST(Reserve, CpuMemoryAndModelLimitTheRoom) {
