@@ -19,11 +19,11 @@ class ShareLaws : public Law {
   void atEnd(const LawStep& step) override {
     std::map<FunctionKey, Standing> now = standingsAfter(step);
     for (const auto& [served, standing] : now) {
-      if (standing.given == 0 || standing.waitedElsewhere) continue;
+      if (standing.given <= standing.taken || standing.waitedElsewhere) continue;
       for (const auto& [waiting, other] : now) {
         if (!isRival(served, waiting, other)) continue;
         if (planOf(served).account == planOf(waiting).account) {
-          compare(served, standing, waiting, other);
+          compare(served, standing, waiting, now);
         } else {
           compareAccounts(served, standing, waiting, now);
         }
@@ -123,10 +123,10 @@ class ShareLaws : public Law {
   }
 
   void compare(FunctionKey served, const Standing& standing, FunctionKey waiting,
-               const Standing& other) {
+               const std::map<FunctionKey, Standing>& now) {
     const std::int64_t before = shareOf(planOf(served), standing.holds - 1);
-    const std::int64_t rival = shareOf(planOf(waiting), other.holds);
-    if (before <= rival || standing.turns >= kTurnsEach * waitersFor(served)) return;
+    const std::int64_t rival = shareOf(planOf(waiting), now.at(waiting).holds);
+    if (before <= rival || standing.turns >= kTurnsEach * waitersFor(served, now)) return;
     books_.broken(10,
                   "function {}: given a slice when it held {} for its weight, while function {} "
                   "waited with {}",
@@ -159,19 +159,24 @@ class ShareLaws : public Law {
     const std::int64_t before =
         (holding.bytes - plan.gpu->memory.count()) / books_.weightOf(plan.account);
     const std::int64_t least = other.bytes / books_.weightOf(rival.account);
-    if (before <= least || standing.turns >= kTurnsEach * waitersFor(served)) return;
+    if (before <= least || standing.turns >= kTurnsEach * waitersFor(served, now)) return;
     books_.broken(10,
                   "account {}: given a slice when it held {} for its weight, while account {} "
                   "waited with {}",
                   plan.account, before, rival.account, least);
   }
 
-  // For the same cards, before the step.
-  int waitersFor(FunctionKey served) {
+  // For the same cards, itself among them: the fewest at any time of the step. Of those before it
+  // some may have been served first.
+  int waitersFor(FunctionKey served, const std::map<FunctionKey, Standing>& now) {
     const std::string& type = planOf(served).gpu->type;
-    return static_cast<int>(std::ranges::count_if(standings_, [&](const auto& entry) {
-      return entry.second.waits && planOf(entry.first).gpu->type == type;
-    }));
+    const auto count = [&](const std::map<FunctionKey, Standing>& standings) {
+      return static_cast<int>(std::ranges::count_if(standings, [&](const auto& entry) {
+        return (entry.second.waits || entry.first == served) &&
+               planOf(entry.first).gpu->type == type;
+      }));
+    };
+    return std::min(count(standings_), count(now));
   }
 
   LawBooks& books_;
