@@ -60,6 +60,7 @@ void Planner::Core::step(Instant now, const Event& event, std::vector<Command>& 
     refuseIfHopeless(*request->function, request->id);
     pump();
   }
+  if (Function* function = findFunction(std::exchange(burst_, {}))) meetBurst(*function);
   runTimers();
   pump();
   dropSleepers();

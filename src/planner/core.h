@@ -108,7 +108,11 @@ class Planner::Core {
   void learnService(Function& function, Duration took);
   void learnStart(const Instance& instance, Duration took);
   std::optional<Duration> patience(const Function& function) const;
-  std::int64_t instancesFor(const Function& function, Duration within) const;
+  std::optional<Duration> patience(const Function& function, bool wakes) const;
+  static std::int64_t instancesFor(const Function& function, Duration within);
+  static std::int64_t instancesFor(const Function& function, std::int64_t queued, Duration within);
+  static std::int64_t thereOrComing(const InstancePool& pool);
+  bool oneMoreWaits(const Function& function) const;
   void decideWhoWaits(Function& function);
   static std::int64_t mostInstances(const Function& function);
   std::optional<Duration> expectedWait(const Function& function) const;
@@ -194,6 +198,7 @@ class Planner::Core {
   void chooseByHistogram(Instance& instance);
   bool learns(const Function& function) const;
   void noteWanted(Instance& instance);
+  void noteIdleEnds(Instance& instance);
   void noteGivenUp(Instance& instance);
   void noteStart(Function& function);
   void noteReady(const Instance& instance, Duration took);
@@ -214,7 +219,8 @@ class Planner::Core {
   static void dropGhost(Habits& habits, std::size_t index);
 
   // prewarming.cc: instances for requests that are expected.
-  static void setAhead(Instance& instance, bool ahead);
+  static double wakeSeconds(const Function& function);
+  void setAhead(Instance& instance, bool ahead);
   void expectNext(Function& function);
   double aheadWorth(const Function& function, double worth) const;
   HoldingPrice& aheadPrice(const Function& function);
@@ -225,12 +231,30 @@ class Planner::Core {
   void noteExpected(Function& function);
   void closeExpected(Function& function, Rhythm::Outcome outcome);
   void meetAhead(Function& function);
+  void passAhead(Instance& instance);
   void chooseAhead(Instance& instance);
   bool mayPrewarm(const Function& function, const CardBook* card, bool starts) const;
   void prewarm(Function& function);
+  void callAhead(Function& function, CardBook* card, Instance* parked);
   void armStartAhead(Function& function, Instant at);
   void cancelStartAhead(Function& function);
   void onStartAhead(Function& function);
+
+  // bursts.cc: instances for one more at once.
+  void followBursts(Habits& habits, std::optional<std::size_t> level);
+  const BurstModel::Signs& watchBurst(Function& function);
+  void meetBurst(Function& function);
+  double sparedShare(const Function& function, double lead) const;
+  std::optional<Habits::Spare> wakeForBurst(const Function& function,
+                                            const BurstModel::Course& course) const;
+  std::optional<Habits::Spare> startForBurst(const Function& function,
+                                             const BurstModel::Course& course) const;
+  std::optional<Habits::Spare> startParkedForBurst(const Function& function,
+                                                   const BurstModel::Course& course) const;
+  void closeSpare(Instance& instance, bool used);
+  void closeParkedSpare(Instance& instance, bool used);
+  void noteUsed(Instance& instance, bool inTime, Instant until);
+  void spareAgain(Instance& instance);
 
   // parking.cc
   // False: it stays as it is, there is no host memory for it now.
@@ -290,6 +314,8 @@ class Planner::Core {
   std::vector<FunctionKey> expired_;  // lost requests that were too late; and their cards
   std::vector<CardId> expiredCards_;
   InvocationId newcomer_;               // queued in this step
+  FunctionKey burst_;                   // has got a request in this step
+  Duration burstGap_{};                 // after the one before
   std::vector<FunctionKey> unsettled_;  // got requests back
   std::vector<FunctionKey> maybeAsleep_;
 
@@ -310,6 +336,7 @@ class Planner::Core {
   std::uint64_t lastInstance_ = 0, lastArrival_ = 0, lastIdle_ = 0;
   // KeepAlivePolicy::Learned
   ReturnModel model_;
+  BurstModel bursts_;
   HoldingPrice parkingCard_, parkingHost_;  // of functions that park
   HoldingPrice card_, cpu_;                 // of those that do not
   std::int64_t learned_ = 0;                // idle times

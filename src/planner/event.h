@@ -95,6 +95,8 @@ struct InstanceStarted {  // the process runs; the app is not listening yet
 };
 struct InstanceReady {  // the app listens and the initializer has succeeded
   InstanceId instance;
+  std::optional<Duration>
+      took{};  // its start, where the clock does not tell (sim: Protocol::Bound)
 };
 // The start failed. `error` answers the requests that waited for it (kind, code and message as
 // given). The planner orders the rest stopped; InstanceGone follows as always.
@@ -136,6 +138,7 @@ struct InstanceParkFailed {
 };
 struct InstanceWoken {  // it is on the card again and takes requests
   InstanceId instance;
+  std::optional<Duration> took{};  // as InstanceReady's
 };
 
 struct CardAdded {

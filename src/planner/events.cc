@@ -169,8 +169,9 @@ void Planner::Core::on(const InstanceReady& event) {
   if (!instance || !instance->starting()) return;  // it was being stopped
   Function& function = *instance->function;
   function.startFailures = 0;
-  noteReady(*instance, now_ - instance->startedAt);
+  noteReady(*instance, event.took.value_or(now_ - instance->startedAt));
   learnStart(*instance, now_ - instance->startedAt);
+  if (instance->ahead && !function.pool->queue.empty()) passAhead(*instance);
   move(*instance, InstanceState::Ready);
   settle(function, instance);
   releaseIfShuttingDown(*instance);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "planner/arrival_history.h"
+#include "planner/burst_model.h"
 #include "planner/idle_histogram.h"
 #include "planner/idle_watch.h"
 #include "planner/rhythm.h"
@@ -32,7 +33,20 @@ struct Habits {
     bool held = false;             // worth its price, and nobody was there
   };
   std::optional<Expected> expected;
-  bool metAhead = false;  // the newest request came while an instance was held for it
+  // The newest requests that made one more instance busy, oldest first.
+  std::array<BurstWatch, 6> bursts;
+  std::size_t burstCount = 0;
+  std::array<BurstModel::Rate, BurstModel::kLevels> burstRates;
+  // What its pool's `ahead` was called for, where that is one more in a burst (bursts.cc).
+  struct Spare {
+    Instant called, until;
+    bool parks = false;      // off its card again, as soon as it is there
+    double worth = 0;        // in the price's unit
+    double parkedWorth = 0;  // the same, once it is parked
+  };
+  std::optional<Spare> spare;
+  bool newestWaits = false;  // the newest request would have waited in line, had nobody come ahead
+  bool metAhead = false;     // the newest request came while an instance was held for it
 
   // Histogram
   std::optional<IdleHistogram> histogram;

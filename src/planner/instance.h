@@ -24,12 +24,14 @@ struct CardBook;
 struct RoomKey {
   bool kept = false;
   int load = 0;
+  bool ahead = false;  // it came for one more than all others
   std::uint64_t idleOrder = 0;
   InstanceId id;
   Instance* instance = nullptr;
   bool operator<(const RoomKey& other) const {
     if (kept != other.kept) return kept;
     if (load != other.load) return load > other.load;
+    if (ahead != other.ahead) return other.ahead;
     if (idleOrder != other.idleOrder) return idleOrder > other.idleOrder;
     return id < other.id;
   }
@@ -64,11 +66,15 @@ struct Instance {
   std::optional<StopReason> stopReason;  // why it drains
   std::string stopDetail;
 
-  std::uint64_t idleOrder = 0;   // running number of the last time it became idle
-  Instant idleSince;             // valid while isIdle() and while it is parked
-  KeepAliveRule rule;            // for this time of being idle
-  IdleWatch watch;               // of this time of being idle, when learned
-  bool ahead = false;            // started or woken for a request that is expected (setAhead)
+  std::uint64_t idleOrder = 0;  // running number of the last time it became idle
+  Instant idleSince;            // valid while isIdle() and while it is parked
+  KeepAliveRule rule;           // for this time of being idle
+  IdleWatch watch;              // of this time of being idle, when learned
+  bool ahead = false;           // started or woken for a request that is expected (setAhead)
+  bool spare = false;           // started for a burst, parked and not used yet
+  // Started for a burst, and used only by requests that would have waited in line without it: up to
+  // when it is there for others.
+  std::optional<Instant> spareUntil;
   bool busy = false;             // counted as such in its pool
   bool wasServing = false;       // when its books were last brought up to date
   bool wasIdle = false;          // so

@@ -26,8 +26,8 @@ void InstancePool::updateRoom(Instance& instance) {
   const int load = static_cast<int>(instance.inFlight.size());
   const bool wanted = hasRoom(instance);
   if (instance.room) {
-    if (wanted && instance.room->load == load && instance.room->idleOrder == instance.idleOrder &&
-        instance.room->kept == instance.kept) {
+    if (wanted && instance.room->load == load && instance.room->ahead == instance.ahead &&
+        instance.room->idleOrder == instance.idleOrder && instance.room->kept == instance.kept) {
       return;
     }
     instance.roomNode = room_.extract(*instance.room);
@@ -35,7 +35,8 @@ void InstancePool::updateRoom(Instance& instance) {
     instance.room.reset();
   }
   if (!wanted) return;
-  instance.room = RoomKey{instance.kept, load, instance.idleOrder, instance.id, &instance};
+  instance.room =
+      RoomKey{instance.kept, load, instance.ahead, instance.idleOrder, instance.id, &instance};
   if (instance.roomNode.empty()) {
     room_.insert(*instance.room);
   } else {

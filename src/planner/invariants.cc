@@ -104,6 +104,8 @@ void checkQueue(const Function& function, Instant now) {
 // its place.
 void Planner::Core::checkAhead(const Function& function) {
   const Instance* ahead = function.pool->ahead;
+  OKIBI_CHECK(ahead || !function.habits || !function.habits->spare, "function {}",
+              function.key.value());
   if (!ahead) return;
   OKIBI_CHECK(ahead->ahead && ahead->function == &function && ahead->unused() && !ahead->kept,
               "instance {}", ahead->id.value());

@@ -16,6 +16,8 @@ constexpr std::int64_t kFirstChoice = 50;  // idle times, before anything is cho
 // With parking, nobody is released earlier than this (or than the rule would).
 constexpr Duration kParkFloor = std::chrono::minutes(10);
 
+constexpr Duration kNever = std::chrono::hours(1000);
+
 struct HoldRule {
   Duration onCard, kept;
 };
@@ -60,8 +62,15 @@ void Planner::Core::countArrival(Function& function) {
     level = static_cast<std::size_t>(pool.busy) + pool.queue.size() / perInstance + 1;
   }
   noteExpected(function);
-  function.habits->arrivals.count(now_, level);
+  Habits& habits = *function.habits;
+  const Instant before = habits.arrivals.last().value_or(now_ - kNever);
+  const bool free = taken && taken->inFlight.empty() && !taken->ahead;
+  habits.newestWaits = level && !free && oneMoreWaits(function);
+  followBursts(habits, habits.newestWaits ? std::nullopt : level);
+  habits.arrivals.count(now_, level);
   model_.countArrival(now_);
+  burst_ = function.key;
+  burstGap_ = now_ - before;
 }
 
 // An instance has just become idle: how it is kept.
@@ -71,6 +80,11 @@ void Planner::Core::chooseRule(Instance& instance) {
   if (!function.habits) return;
   if (config_.keepAlive == KeepAlivePolicy::Histogram) return chooseByHistogram(instance);
   if (instance.ahead) return chooseAhead(instance);
+  if (std::exchange(instance.spareUntil, std::nullopt)) {
+    instance.rule.parkAfter.reset();
+    instance.rule.idleTimeout = Duration::zero();
+    return;
+  }
   expectNext(function);
   instance.watch = IdleWatch();
   instance.watch.since = instance.idleSince;
@@ -244,7 +258,14 @@ void Planner::Core::reviewIdle(Instance& instance) {
 void Planner::Core::noteWanted(Instance& instance) {
   Function& function = *instance.function;
   if (!learns(function)) return;
+  if (instance.spare) return closeParkedSpare(instance, true);
+  if (instance.ahead && function.habits->spare) return closeSpare(instance, true);
   if (instance.ahead && instance.watch.over()) return noteStart(function);
+  noteIdleEnds(instance);
+}
+
+void Planner::Core::noteIdleEnds(Instance& instance) {
+  Function& function = *instance.function;
   enterSteps(function, instance.watch, rankOf(instance));
   const bool met = std::exchange(function.habits->metAhead, false);
   closeStep(function, instance.watch, now_ - instance.watch.since,
@@ -317,7 +338,9 @@ void Planner::Core::onGhostTimer(Function& function) {
                                       function.pool->parkedOrParking());
     // One that is there for an expected request stands in for the last of them.
     const Instance* ahead = function.pool->ahead;
+    const Instance* parked = function.pool->parked.front();
     if (ahead && ahead->serving() && ahead->watch.over()) --before;
+    if (parked && parked->spare) --before;
   }
   for (std::size_t i = habits.ghostCount; i-- > 0;) {
     enterSteps(function, habits.ghosts[i], before + (habits.ghostCount - 1 - i));

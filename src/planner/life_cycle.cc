@@ -157,13 +157,18 @@ void Planner::Core::updateParked(Instance& instance) {
   const bool parked = instance.state == InstanceState::Parked;
   if (parked == instance.parkedLink.linked) return;
   if (parked) {
-    pool.parked.pushBack(instance);
+    if (instance.spare) {
+      pool.parked.insertAfter(nullptr, instance);
+    } else {
+      pool.parked.pushBack(instance);
+    }
     parkedByWorth_.insert({instance.worth, instance.idleOrder, &instance});
     armIdleTimer(instance);
     markDirty(*instance.function->account);  // it can make room in the quota now
   } else {
     pool.parked.erase(instance);
     parkedByWorth_.erase({instance.worth, instance.idleOrder, &instance});
+    closeParkedSpare(instance, false);
     disarmIdleTimer(instance);
   }
   updateRoomMakers(instance);
@@ -180,6 +185,7 @@ void Planner::Core::updateLoad(Instance& instance) {
   if (idle && !instance.wasIdle) {
     instance.wasIdle = true;
     instance.idleSince = now_;
+    if (instance.spareUntil) spareAgain(instance);
     instance.idleOrder = ++lastIdle_;
     setRule(instance);
     updateRoomMakers(instance);
@@ -310,6 +316,7 @@ void Planner::Core::onIdleTimer(Instance& instance) {
   }
   if (step.at <= now_ && step.action == IdleAction::Park) {
     if (park(instance)) return;
+    if (instance.ahead && instance.watch.over()) return release(instance, StopReason::IdleTimeout);
     instance.rule.parkAfter = now_ - instance.idleSince + kParkRetry;
   }
   armIdleTimer(instance);

@@ -37,10 +37,14 @@ void Planner::Core::learnStart(const Instance& instance, Duration took) {
 
 // How long a request may wait in line instead; nullopt: there is no telling.
 std::optional<Duration> Planner::Core::patience(const Function& function) const {
+  return patience(function, !function.pool->parked.empty());
+}
+
+std::optional<Duration> Planner::Core::patience(const Function& function, bool wakes) const {
   if (config_.scaleOut == ScaleOut::PerRequest || !function.experience) return std::nullopt;
   const Experience& seen = *function.experience;
   if (!seen.service.after(kServicesKnown)) return std::nullopt;
-  const auto start = (function.pool->parked.empty() ? seen.start : seen.wake).after(1);
+  const auto start = (wakes ? seen.wake : seen.start).after(1);
   if (!start) return std::nullopt;
   return std::clamp<Duration>(*start / 100 * (100 + config_.waitMarginPercent), Duration(1),
                               kLongestPatience);
@@ -48,17 +52,33 @@ std::optional<Duration> Planner::Core::patience(const Function& function) const 
 
 // Instances the queue needs beside those that serve or come, so that the last of it is expected to
 // wait no longer than `within`: its work, shared by all their slots.
-std::int64_t Planner::Core::instancesFor(const Function& function, Duration within) const {
-  const InstancePool& pool = *function.pool;
+std::int64_t Planner::Core::instancesFor(const Function& function, Duration within) {
+  const auto queued = static_cast<std::int64_t>(function.pool->queue.size());
+  return std::clamp<std::int64_t>(
+      instancesFor(function, queued, within) - thereOrComing(*function.pool), 0, queued);
+}
+
+std::int64_t Planner::Core::instancesFor(const Function& function, std::int64_t queued,
+                                         Duration within) {
   const Duration service = std::clamp<Duration>(*function.experience->service.after(kServicesKnown),
                                                 kServiceFloor, kLongestPatience);
-  const auto queued = static_cast<std::int64_t>(pool.queue.size());
-  const std::int64_t work = queued * service.count();
   const std::int64_t each = within.count() * function.concurrency;
-  const std::int64_t there = std::max(0, pool.serving() - pool.unhealthy) + pool.starting() +
-                             pool.placing() + pool.parkedOrParking() -
-                             static_cast<std::int64_t>(pool.parked.size());
-  return std::clamp<std::int64_t>((work + each - 1) / each - there, 0, queued);
+  return (queued * service.count() + each - 1) / each;
+}
+
+std::int64_t Planner::Core::thereOrComing(const InstancePool& pool) {
+  return std::max(0, pool.serving() - pool.unhealthy) + pool.starting() + pool.placing() +
+         pool.parkedOrParking() - static_cast<std::int64_t>(pool.parked.size());
+}
+
+// Whether one more request would wait in line, had nobody come ahead.
+bool Planner::Core::oneMoreWaits(const Function& function) const {
+  const InstancePool& pool = *function.pool;
+  const Instance* parked = pool.parked.back();
+  const auto within = patience(function, parked && !parked->spare);
+  if (!within) return false;
+  const auto queued = static_cast<std::int64_t>(pool.queue.size()) + 1;
+  return instancesFor(function, queued, *within) <= thereOrComing(pool) - (pool.ahead ? 1 : 0);
 }
 
 // Of the queue, how many wait in line. Kept in the pool: every event that could change it settles

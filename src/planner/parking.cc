@@ -105,7 +105,7 @@ void Planner::Core::on(const InstanceWoken& event) {
   Instance* instance = findInstance(event.instance);
   if (!instance || instance->state != InstanceState::Waking) return;
   Function& function = *instance->function;
-  learnStart(*instance, now_ - instance->since);
+  learnStart(*instance, event.took.value_or(now_ - instance->since));
   releaseHostMemory(*instance);
   move(*instance, InstanceState::Ready);
   settle(function, instance, Warmth::Woken);

@@ -4,24 +4,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "planner/core.h"
 #include "planner/explain.h"
 
 namespace okibi::planner {
-namespace {
 
-// What it takes to have an instance of it, in seconds, as far as is known.
-double wakeSeconds(const Function& function) {
+// What it takes to wake an instance of it, in seconds, as far as is known.
+double Planner::Core::wakeSeconds(const Function& function) {
   if (!function.experience) return 0;
   return toSeconds(function.experience->wake.after(1).value_or(Duration::zero()));
 }
 
-}  // namespace
-
 // At most one of a function at a time.
 void Planner::Core::setAhead(Instance& instance, bool ahead) {
   Function& function = *instance.function;
+  if (!ahead) closeSpare(instance, false);  // unless it was used, and closed by that
   instance.ahead = ahead;
   function.pool->ahead = ahead ? &instance : nullptr;
   if (ahead) {
@@ -135,16 +134,34 @@ void Planner::Core::meetAhead(Function& function) {
   setAhead(*ahead, false);
 }
 
+// It is there before another that a request waits for: that one is now who came ahead.
+void Planner::Core::passAhead(Instance& instance) {
+  Function& function = *instance.function;
+  Instance* other = function.pool->instances.front();
+  while (other && (other == &instance || !other->starting())) {
+    other = function.pool->instances.next(*other);
+  }
+  if (!other) return;
+  const auto spare = std::exchange(function.habits->spare, std::nullopt);
+  setAhead(instance, false);
+  setAhead(*other, true);
+  function.habits->spare = spare;
+  std::swap(instance.reason, other->reason);
+  std::swap(instance.watch, other->watch);
+}
+
 // One that was called for an expected request is there: it stays to the end of the window.
 void Planner::Core::chooseAhead(Instance& instance) {
   const Habits& habits = *instance.function->habits;
-  const Instant until = habits.expected ? std::max(habits.expected->until, now_) : now_;
+  Instant until = habits.expected ? std::max(habits.expected->until, now_) : now_;
+  if (habits.spare) until = std::max(habits.spare->until, now_);
   if (!instance.watch.over()) {  // it was parked: its idle time goes on
     instance.idleSince = instance.watch.since;
     instance.rule.parkAfter = until - instance.idleSince;
     return followLeader(instance);
   }
   instance.rule.parkAfter.reset();
+  if (habits.spare && habits.spare->parks) instance.rule.parkAfter = Duration::zero();
   instance.rule.idleTimeout = until - now_;
 }
 
@@ -175,6 +192,12 @@ void Planner::Core::prewarm(Function& function) {
   CardBook* card = function.shelf ? bookableCard(*function.shelf, function.slice) : nullptr;
   Instance* parked = pool ? pool->parked.back() : nullptr;
   if (!mayPrewarm(function, card, parked == nullptr)) return;
+  if (!parked && pool && pool->total() > 0) return;  // what leaves would be in the way
+  if (!function.pool) function.pool = std::make_unique<InstancePool>(function.concurrency);
+  callAhead(function, card, parked);
+}
+
+void Planner::Core::callAhead(Function& function, CardBook* card, Instance* parked) {
   std::string why;
   if (card) why = cardReason(*card, CardChoice::Fits, function.slice, 0);
   if (parked) {
@@ -185,8 +208,6 @@ void Planner::Core::prewarm(Function& function) {
     if (parked->state == InstanceState::Recalled) withdraw(*parked);  // it waits for nothing
     return;
   }
-  if (pool && pool->total() > 0) return;  // what leaves would be in the way
-  if (!function.pool) function.pool = std::make_unique<InstancePool>(function.concurrency);
   create(function, card, Start::Ahead, std::move(why));
 }
 

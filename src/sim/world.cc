@@ -51,6 +51,7 @@ struct Live {
   Use use = Use::Starting;
   Instant since;
   int inFlight = 0;
+  bool timed = false;  // comes ahead of its request, so that this waits for it by the clock
 };
 
 planner::PlannerConfig configFor(const WorldOptions& options) {
@@ -155,7 +156,7 @@ class World {
       case Coming::Kind::InstanceParked:
         return turn(now, Use::Parked, planner::InstanceParked{InstanceId(now.id)});
       case Coming::Kind::InstanceWoken:
-        return turn(now, Use::Idle, planner::InstanceWoken{InstanceId(now.id)});
+        return turn(now, Use::Idle, planner::InstanceWoken{InstanceId(now.id), wakeTook()});
       case Coming::Kind::InstanceGone: {
         auto found = live_.find(now.id);
         charge(found->second, now.at);
@@ -176,12 +177,24 @@ class World {
   }
 
   void becomeReady(const Coming& now) {
-    turn(now, Use::Idle, planner::InstanceReady{InstanceId(now.id)});
+    turn(now, Use::Idle, planner::InstanceReady{InstanceId(now.id), startTook(now.id)});
     if (!options_.witness || !live_.contains(now.id)) return;
     const auto view = planner_.instance(InstanceId(now.id));
     const bool kept = view && view->kept;
     options_.witness->ready(InstanceId(now.id), kept ? Witness::Kept::Yes : Witness::Kept::No,
                             now.at);
+  }
+
+  // Protocol::Bound has the request wait on its instance, which is there at once.
+  std::optional<Duration> startTook(std::uint64_t id) const {
+    const auto found = live_.find(id);
+    if (options_.protocol != Protocol::Bound || found == live_.end()) return std::nullopt;
+    return lastStart_[found->second.function].whole;
+  }
+
+  std::optional<Duration> wakeTook() {
+    if (options_.protocol != Protocol::Bound) return std::nullopt;
+    return options_.fleet.wake.sample(random_);
   }
 
   void endRequest(Instant at, InvocationId id) {
@@ -266,9 +279,12 @@ class World {
     served_[command.invocation.value()] = command.instance.value();
     Duration own = Duration::zero();  // what it waits on its instance
     if (options_.protocol == Protocol::Bound) {
-      if (command.warmth == planner::Warmth::Cold) own = request.cold;
-      if (command.warmth == planner::Warmth::Woken) own = options_.fleet.wake.sample(random_);
+      if (command.warmth == planner::Warmth::Cold && !live.timed) own = request.cold;
+      if (command.warmth == planner::Warmth::Woken && !live.timed) {
+        own = options_.fleet.wake.sample(random_);
+      }
     }
+    live.timed = false;
     count(request, command.warmth, now_ - request.arrived + own);
     if (options_.observe) options_.observe(command.invocation.value(), WorldOptions::Fate::Served);
     if (options_.witness) {
@@ -318,10 +334,11 @@ class World {
     if (command.ahead) ++tally_.startsAhead;
     countCard(+1);
     if (options_.witness) options_.witness->opened(command.instance, now_);
-    if (options_.protocol == Protocol::Bound) {
+    const StartTime& start = lastStart_[function];
+    if (options_.protocol == Protocol::Bound && !command.ahead) {
       return schedule(Duration::zero(), Coming::Kind::InstanceReady, command.instance.value());
     }
-    const StartTime& start = lastStart_[function];
+    live_[command.instance.value()].timed = command.ahead;
     if (options_.witness && start.init > Duration::zero()) {
       schedule(start.whole - start.init, Coming::Kind::InstanceInitializes,
                command.instance.value());
@@ -337,6 +354,7 @@ class World {
 
   void obey(const planner::Park& command) {
     ++tally_.parks;
+    live_.at(command.instance.value()).timed = false;
     const bool atOnce = options_.protocol == Protocol::Bound;
     schedule(atOnce ? Duration::zero() : options_.fleet.park.sample(random_),
              Coming::Kind::InstanceParked, command.instance.value());
@@ -345,8 +363,10 @@ class World {
   void obey(const planner::Wake& command) {
     ++tally_.wakes;
     if (command.ahead) ++tally_.wakesAhead;
-    setUse(live_.at(command.instance.value()), Use::Starting, now_);
-    const bool atOnce = options_.protocol == Protocol::Bound;
+    Live& live = live_.at(command.instance.value());
+    setUse(live, Use::Starting, now_);
+    live.timed = command.ahead;
+    const bool atOnce = options_.protocol == Protocol::Bound && !command.ahead;
     schedule(atOnce ? Duration::zero() : options_.fleet.wake.sample(random_),
              Coming::Kind::InstanceWoken, command.instance.value());
   }
