@@ -54,6 +54,21 @@ PackReserve::PackReserve(std::span<const PackNode> nodes, std::span<const Typica
   setPrices();
 }
 
+PackReserve::Kind& PackReserve::kindOf(const TypicalDemand& demand,
+                                       const std::vector<PackNode>& different) {
+  std::vector<bool> takers = takersOf(demand, different);
+  const auto kind = std::ranges::find_if(
+      kinds_, [&](const Kind& k) { return k.takers == takers && k.cards == demand.cards; });
+  if (kind != kinds_.end()) return *kind;
+  std::vector<std::string> models;
+  for (std::size_t i = 0; i < different.size(); ++i) {
+    if (takers[i] && std::ranges::find(models, different[i].model) == models.end()) {
+      models.push_back(different[i].model);
+    }
+  }
+  return kinds_.emplace_back(Kind{std::move(takers), std::move(models), demand.cards, {}});
+}
+
 void PackReserve::sortIntoKinds(std::span<const PackNode> nodes,
                                 std::span<const TypicalDemand> typical) {
   const std::vector<PackNode> different = distinct(nodes);
@@ -62,12 +77,9 @@ void PackReserve::sortIntoKinds(std::span<const PackNode> nodes,
     const double asked = demand.share * cardsOf(demand);
     all += asked;
     if (asked <= 0 || (demand.cards < 2 && demand.models.empty())) continue;
-    std::vector<bool> takers = takersOf(demand, different);
-    auto kind = std::ranges::find_if(
-        kinds_, [&](const Kind& k) { return k.takers == takers && k.cards == demand.cards; });
-    if (kind == kinds_.end()) kind = kinds_.insert(kind, {std::move(takers), demand.cards, {}});
-    kind->members.push_back({demand, asked});
-    kind->share += asked;
+    Kind& kind = kindOf(demand, different);
+    kind.members.push_back({demand, asked});
+    kind.share += asked;
   }
   for (Kind& kind : kinds_) {
     for (Member& member : kind.members) member.weight /= kind.share;
@@ -78,6 +90,8 @@ void PackReserve::sortIntoKinds(std::span<const PackNode> nodes,
 PackReserve::Room PackReserve::roomIn(const PackNode& node) const {
   Room room;
   for (std::size_t i = 0; i < kinds_.size(); ++i) {
+    const auto& models = kinds_[i].models;
+    if (std::ranges::find(models, node.model) == models.end()) continue;
     double cards = 0;
     for (const Member& member : kinds_[i].members) {
       const auto count = static_cast<double>(howMany(node, member.demand));

@@ -39,7 +39,8 @@ class PackReserve {
     double weight = 0;  // by the cards asked for; the kind's sum to 1
   };
   struct Kind {
-    std::vector<bool> takers;  // of the nodes that differ when empty
+    std::vector<bool> takers;         // of the nodes that differ when empty
+    std::vector<std::string> models;  // of those
     int cards = 1;
     std::vector<Member> members;
     double share = 0;  // of all cards asked for
@@ -47,6 +48,7 @@ class PackReserve {
     double price = 0;  // of a card
   };
   void sortIntoKinds(std::span<const PackNode> nodes, std::span<const TypicalDemand> typical);
+  Kind& kindOf(const TypicalDemand& demand, const std::vector<PackNode>& different);
   void setPrices();
 
   std::vector<Kind> kinds_;

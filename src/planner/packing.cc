@@ -110,17 +110,17 @@ double Packer::score(const PackNode& after, double before) {
 }
 
 Packer::Spot Packer::judgeCard(const PackNode& node, const PackDemand& demand, int card,
-                               double before) {
+                               const Before& before) {
   PackNode after = node;
   take(after, demand, card);
-  Spot spot{score(after, before), card, {}};
-  if (reserve_) spot.lost = PackReserve::lost(reserve_->roomIn(node), reserve_->roomIn(after));
+  Spot spot{score(after, before.loss), card, {}};
+  if (reserve_) spot.lost = PackReserve::lost(before.room, reserve_->roomIn(after));
   return spot;
 }
 
 // REQUIRES: the node admits the demand.
 std::vector<Packer::Spot> Packer::judge(const PackNode& node, const PackDemand& demand) {
-  const double before = lossOf(node);
+  const Before before{lossOf(node), reserve_ ? reserve_->roomIn(node) : Room()};
   if (!isFraction(demand)) return {judgeCard(node, demand, -1, before)};
   std::vector<Spot> spots;
   std::vector<std::int64_t> seen;  // equally full cards are one spot

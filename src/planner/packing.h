@@ -74,11 +74,16 @@ class Packer {
   double fragmentation() const;
 
  private:
+  using Room = std::vector<std::pair<std::uint16_t, double>>;  // as PackReserve's
   struct Spot {
     double score = 0;
     int card = -1;  // of a fraction
-    // PackPolicy::Okibi: room that is lost, by kind of demand (PackReserve); its price changes
-    std::vector<std::pair<std::uint16_t, double>> lost;
+    Room lost;      // PackPolicy::Okibi, by kind of demand; its price changes
+  };
+  // What a node is before it takes a demand.
+  struct Before {
+    double loss = 0;
+    Room room;
   };
   struct Choice {
     std::size_t node = 0;
@@ -91,7 +96,7 @@ class Packer {
   double fragmentationOf(const PackNode& node) const;
   double lossOf(const PackNode& node);
   std::vector<Spot> judge(const PackNode& node, const PackDemand& demand);
-  Spot judgeCard(const PackNode& node, const PackDemand& demand, int card, double before);
+  Spot judgeCard(const PackNode& node, const PackDemand& demand, int card, const Before& before);
   double score(const PackNode& after, double before);
   static void take(PackNode& node, const PackDemand& demand, int card);
   std::optional<Choice> pick(const PackDemand& demand);

@@ -182,11 +182,12 @@ TEST(Reserve, CpuMemoryAndModelLimitTheRoom) {
   const std::vector<planner::TypicalDemand> typical{{8000, 1, 1000, 0.5, {"B"}, 40},
                                                     {8000, 1, 500, 0.5, {"A"}, 10}};
   const PackNode node{16000, 100, {1000, 1000, 1000, 600}, "B"};
-  const planner::PackReserve reserve(std::vector{node}, typical);
+  const PackNode other{80000, 30, {1000, 1000}, "A"};
+  const planner::PackReserve reserve(std::vector{node, other}, typical);
   ASSERT_EQ(reserve.roomIn(node).size(), 1u);
   EXPECT_EQ(reserve.roomIn(node)[0].second, 2);  // CPU for two, memory for two
   EXPECT_EQ(reserve.roomIn({8000, 100, {1000, 1000}, "B"})[0].second, 1);
-  EXPECT_EQ(reserve.roomIn({80000, 30, {1000, 1000}, "A"})[0].second, 1.5);
+  EXPECT_EQ(reserve.roomIn(other)[0].second, 1.5);
 }
 
 TEST(Packing, TypicalDemandsAreTheMostFrequent) {
