@@ -32,12 +32,12 @@ struct Options {
 // Worlds with rhythms, in which instances come ahead of requests; the others are as they would be
 // without them.
 bool hasRhythms(std::uint64_t seed) {
-  return seed % 8 == 4;
+  return seed % 16 == 4;
 }
 
 // Worlds in which functions of an account wait for the same cards, and weights say who is next.
 bool isCrowded(std::uint64_t seed) {
-  return seed % 8 == 6;
+  return seed % 16 == 6;
 }
 
 // Swarm: each fault is off in half of the worlds and of very different weight in the others.

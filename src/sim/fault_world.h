@@ -1,11 +1,11 @@
 #pragma once
-// One seed makes one world: fleet, functions, traffic (in one of eight worlds called by timers, so
-// that instances come ahead of requests; in another one crowded, so that weights say who is served
-// next) and faults (starts that fail or take long, crashes, ailing
-// instances, lost cards, a lost runtime, parks and wakes that fail, late clocks, callers that
-// leave) are drawn from it. After every step the planner's own invariants and the outside
-// LawChecker are consulted, and all use of instances is metered and held against law 6; then the
-// faults stop, and everything must come to rest at zero.
+// One seed makes one world: fleet, functions, traffic (in one of sixteen worlds called by timers,
+// so that instances come ahead of requests; in another one crowded, so that weights say who is
+// served next) and faults (starts that fail or take long, crashes, ailing instances, lost cards, a
+// lost runtime, parks and wakes that fail, late clocks, callers that leave) are drawn from it.
+// After every step the planner's own invariants and the outside LawChecker are consulted, and all
+// use of instances is metered and held against law 6; then the faults stop, and everything must
+// come to rest at zero.
 
 #include <cstdint>
 #include <string>
