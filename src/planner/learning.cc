@@ -109,7 +109,7 @@ void Planner::Core::chooseByHistogram(Instance& instance) {
   const IdleHistogram::Window window = habits.histogram->window();
   // A request at the very ends of the window counts as within it.
   instance.rule.idleTimeout = window.until + Duration(1);
-  if (pool.busy > 0 || !pool.queue.empty()) return;
+  if (pool.busy > 0 || !pool.queue.empty() || function.retired) return;
   habits.idleSince = now_;
   habits.keepUntil = now_ + instance.rule.idleTimeout;
   if (window.from == Duration::zero()) return;

@@ -138,7 +138,7 @@ void Planner::Core::meetAhead(Function& function) {
 void Planner::Core::passAhead(Instance& instance) {
   Function& function = *instance.function;
   Instance* other = function.pool->instances.front();
-  while (other && (other == &instance || !other->starting())) {
+  while (other && (other == &instance || !other->starting() || other->kept)) {
     other = function.pool->instances.next(*other);
   }
   if (!other) return;
