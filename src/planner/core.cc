@@ -60,9 +60,13 @@ void Planner::Core::step(Instant now, const Event& event, std::vector<Command>& 
     refuseIfHopeless(*request->function, request->id);
     pump();
   }
-  if (Function* function = findFunction(std::exchange(burst_, {}))) meetBurst(*function);
   runTimers();
   pump();
+  // Last, when it is known who waits.
+  if (Function* function = findFunction(std::exchange(burst_, {}))) {
+    meetBurst(*function);
+    pump();
+  }
   dropSleepers();
   armWake();
   commands_ = nullptr;
