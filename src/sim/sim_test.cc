@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "sim/parse.h"
@@ -48,11 +49,22 @@ class SimTest : public ::testing::Test {
     options.fleet.coldStart = Distribution(5s);
     return options;
   }
+  // A file of this process alone, gone after the test.
+  std::string pathOf(const std::string& name) {
+    files_.push_back(::testing::TempDir() + fmt::format("okibi_sim_test_{}_{}", ::getpid(), name));
+    return files_.back();
+  }
   std::string file(const std::string& text) {
-    const std::string path = ::testing::TempDir() + "okibi_sim_test.csv";
+    const std::string path = pathOf("trace.csv");
     std::ofstream(path) << text;
     return path;
   }
+  void TearDown() override {
+    for (const std::string& path : files_) std::remove(path.c_str());
+  }
+
+ private:
+  std::vector<std::string> files_;
 };
 
 TEST_F(SimTest, FixedWindowOfSharedInstances) {
@@ -203,7 +215,7 @@ TEST_F(SimTest, EveryRequestIsCountedOnceAndRunsRepeat) {
 }
 
 TEST_F(SimTest, TraceColumnsUnitsGzipAndOrder) {
-  const std::string path = ::testing::TempDir() + "okibi_sim_test.csv.gz";
+  const std::string path = pathOf("trace.csv.gz");
   gzFile zipped = gzopen(path.c_str(), "wb");
   gzputs(zipped, "ts,app,took,n\n3000,b,10,1\n1000,a,20,2\n");
   gzclose(zipped);
@@ -225,7 +237,7 @@ TEST_F(SimTest, TraceColumnsUnitsGzipAndOrder) {
 TEST_F(SimTest, FunctionsHaveSlicesAndWeights) {
   TraceOptions options;
   options.path = file("arrival_s,function,duration_s\n1,a,1\n2,b,1\n");
-  options.functionsPath = ::testing::TempDir() + "okibi_sim_test_functions.csv";
+  options.functionsPath = pathOf("functions.csv");
   const auto open = [&](const std::string& functions) {
     std::ofstream(options.functionsPath) << functions;
     return openTrace(options);
