@@ -113,12 +113,9 @@ void Planner::Core::meetBurst(Function& function) {
   if (pool.busy + pool.starting() == 0 || pool.startingSlots() > pool.queue.size()) return;
   if (pool.parkedOrParking() > static_cast<int>(pool.parked.size())) return;
   const BurstModel::Signs& signs = watchBurst(function);
-  Instance* parked = pool.parked.back();
-  const BurstModel::Course course = bursts_.course(signs);
-  const auto spare = parked            ? wakeForBurst(function, course)
-                     : parks(function) ? startParkedForBurst(function, course)
-                                       : startForBurst(function, course);
+  const auto spare = callForBurst(function, bursts_.course(signs));
   if (!spare) return;
+  Instance* parked = pool.parked.back();
   CardBook* card = function.shelf ? bookableCard(*function.shelf, function.slice) : nullptr;
   if (!mayPrewarm(function, card, parked == nullptr)) return;
   function.habits->spare = spare;
@@ -137,48 +134,50 @@ double Planner::Core::sparedShare(const Function& function, double lead) const {
   return std::min(1.0, toSeconds(*service) / (busy + 1) / lead);
 }
 
-std::optional<Habits::Spare> Planner::Core::wakeForBurst(const Function& function,
-                                                         const BurstModel::Course& course) const {
-  const double price = parkingCard_.price();
-  const double lead = wakeSeconds(function);
+// It is there after `lead`, to the end of the time that is worth most. `value`: of one that is
+// there when it is wanted, in the price's unit.
+std::optional<Habits::Spare> Planner::Core::holdForBurst(const BurstModel::Course& course,
+                                                         double lead, double value,
+                                                         const HoldingPrice& price) const {
   const Stay stay = bestStay(course, lead);
-  const double worth = stay.worth * sparedShare(function, lead) / gibOf(function);
-  if (price <= 0 || worth < price || !parkingCard_.leads()) return std::nullopt;
-  return Habits::Spare{now_, now_ + fromSeconds(stay.until), false, worth};
-}
-
-std::optional<Habits::Spare> Planner::Core::startForBurst(const Function& function,
-                                                          const BurstModel::Course& course) const {
-  const HoldingPrice& price = aheadPrice(function);
-  const double lead = function.habits->startSeconds;
-  const Stay stay = bestStay(course, lead);
-  const double share = sparedShare(function, lead) * startCost(function);
-  const double worth = stay.worth * share / gibOf(function);
+  const double worth = stay.worth * value;
   if (price.price() <= 0 || worth < price.price() || !price.leads()) return std::nullopt;
   return Habits::Spare{now_, now_ + fromSeconds(stay.until), false, worth};
 }
 
-// It takes the card for its start only, and waits in host memory.
-std::optional<Habits::Spare> Planner::Core::startParkedForBurst(
-    const Function& function, const BurstModel::Course& course) const {
+std::optional<Habits::Spare> Planner::Core::callForBurst(const Function& function,
+                                                         const BurstModel::Course& course) const {
+  const bool wakes = !function.pool->parked.empty();
+  const double lead = wakes ? wakeSeconds(function) : function.habits->startSeconds;
+  const double spared = sparedShare(function, lead);
+  if (wakes) return holdForBurst(course, lead, spared / gibOf(function), parkingCard_);
+  const double starts = spared * startCost(function);
+  if (parks(function)) return parkForBurst(function, course, lead, starts);
+  return holdForBurst(course, lead, starts / gibOf(function), aheadPrice(function));
+}
+
+// It takes the card for its start only, and waits in host memory. `value`: as holdForBurst's, of a
+// start.
+std::optional<Habits::Spare> Planner::Core::parkForBurst(const Function& function,
+                                                         const BurstModel::Course& course,
+                                                         double lead, double value) const {
   const double card = parkingCard_.price(), host = parkingHost_.price();
   if (card <= 0 || host <= 0 || !parkingHost_.leads()) return std::nullopt;
-  const double gib = gibOf(function), lead = function.habits->startSeconds;
+  const double gib = gibOf(function);
   const double wakes = std::max(1.0, lead / std::max(wakeSeconds(function), 1.0));
-  const double share = sparedShare(function, lead) * startCost(function);
   const auto all = balances(course, lead);
   std::optional<Habits::Spare> best;
   double most = 0;
   for (std::size_t i = 0; i < BurstModel::kSteps; ++i) {
     if (BurstModel::kEdges[i + 1] <= lead) continue;
     const double started = all[i].coming, parked = all[i].there;
-    const double gain = (wakes - 1) * all[i].gain * share - wakes * host * gib * parked;
+    const double gain = (wakes - 1) * all[i].gain * value - wakes * host * gib * parked;
     const double profit = gain - card * gib * started;
     if (profit <= most) continue;
     most = profit;
     best = Habits::Spare{now_, now_ + fromSeconds(BurstModel::kEdges[i + 1]), true,
                          gain / std::max(gib * started, 1e-3),
-                         all[i].gain * share / std::max(gib * parked, 1e-3)};
+                         all[i].gain * value / std::max(gib * parked, 1e-3)};
   }
   return best;
 }

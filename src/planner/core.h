@@ -245,12 +245,13 @@ class Planner::Core {
   const BurstModel::Signs& watchBurst(Function& function);
   void meetBurst(Function& function);
   double sparedShare(const Function& function, double lead) const;
-  std::optional<Habits::Spare> wakeForBurst(const Function& function,
+  std::optional<Habits::Spare> holdForBurst(const BurstModel::Course& course, double lead,
+                                            double value, const HoldingPrice& price) const;
+  std::optional<Habits::Spare> callForBurst(const Function& function,
                                             const BurstModel::Course& course) const;
-  std::optional<Habits::Spare> startForBurst(const Function& function,
-                                             const BurstModel::Course& course) const;
-  std::optional<Habits::Spare> startParkedForBurst(const Function& function,
-                                                   const BurstModel::Course& course) const;
+  std::optional<Habits::Spare> parkForBurst(const Function& function,
+                                            const BurstModel::Course& course, double lead,
+                                            double value) const;
   void closeSpare(Instance& instance, bool used);
   void closeParkedSpare(Instance& instance, bool used);
   void noteUsed(Instance& instance, bool inTime, Instant until);

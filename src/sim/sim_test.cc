@@ -146,6 +146,24 @@ TEST_F(SimTest, LearnedStartsAheadOfWhatRepeats) {
   EXPECT_GT(run("learned:1m:60m", *tiers, {}).wakesAhead, 100);
 }
 
+// One more comes with the request that leaves nobody free; its start is paid for by the same
+// budget.
+TEST_F(SimTest, LearnedHasOneMoreReadyInBursts) {
+  auto workload = makeSynthetic(*SyntheticOptions::parse(
+      "functions=20,requests=8000,time=48h,bursts=1,timers=0,service=lognormal:10s:0.8"));
+  const auto held = [](const Tally& t) { return t.in(Use::Idle) + t.in(Use::Starting); };
+  for (const std::string budget : {"5m", "1m:60m"}) {
+    const bool parks = budget.contains(':');
+    const Tally rule = run((parks ? "two-tier:" : "fixed:") + budget, *workload, {});
+    const Tally learned = run("learned:" + budget, *workload, {});
+    EXPECT_GT(learned.startsAhead, 300) << budget;
+    EXPECT_LT(learned.starts - learned.startsAhead, 0.95 * rule.starts) << budget;
+    EXPECT_LT(learned.waits.mean(), 0.92 * rule.waits.mean()) << budget;
+    EXPECT_LT(held(learned), 1.06 * held(rule)) << budget;
+    EXPECT_LE(learned.in(Use::Parked), 1.02 * rule.in(Use::Parked)) << budget;
+  }
+}
+
 TEST_F(SimTest, WaitingInLineStartsFewerAndBoundsTheWait) {
   auto workload = makeSynthetic(*SyntheticOptions::parse(
       "functions=10,requests=5000,time=12h,bursts=1,timers=0,service=lognormal:2s:0.8"));
