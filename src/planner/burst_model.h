@@ -1,9 +1,8 @@
 #pragma once
 // Will one instance more than now be wanted at once, and how soon? A model shared by all functions,
-// learned online from every request that made one more instance busy: when, after it, one more
-// still was wanted. Like the return model (return_model.h) a logistic sum of the cells of a few
-// coarse tables, one such sum for each step of the time after the request. Its size is constant
-// (about 200 KB).
+// learned online from requests that left nobody free: when, after each, one more was wanted. Like
+// the return model (return_model.h) a logistic sum of the cells of a few coarse tables, one such
+// sum for each step of the time after the request. Its size is constant (about 200 KB).
 
 #include <array>
 #include <cstddef>
@@ -33,7 +32,7 @@ class BurstModel {
     float seen = 0, came = 0;
     void count(bool more);
   };
-  // What is known when a request has made `level` instances busy.
+  // What is known when a request has left none of `level` instances free.
   struct Sight {
     std::size_t level = 1;
     const Outlook& atLeast;  // of so many busy at once, this request included

@@ -107,7 +107,7 @@ const BurstModel::Signs& Planner::Core::watchBurst(Function& function) {
 
 // A request has found its place. Where nobody is left for one more, one comes, if it pays.
 void Planner::Core::meetBurst(Function& function) {
-  if (!function.habits || !function.pool || function.minimum > 0) return;
+  if (!learns(function) || !function.pool || function.minimum > 0) return;
   const InstancePool& pool = *function.pool;
   if (pool.ahead || pool.line || pool.placing() > 0 || pool.fullestWithRoom()) return;
   if (pool.busy + pool.starting() == 0 || pool.startingSlots() > pool.queue.size()) return;
@@ -147,11 +147,13 @@ std::optional<Habits::Spare> Planner::Core::holdForBurst(const BurstModel::Cours
 
 std::optional<Habits::Spare> Planner::Core::callForBurst(const Function& function,
                                                          const BurstModel::Course& course) const {
-  const bool wakes = !function.pool->parked.empty();
-  const double lead = wakes ? wakeSeconds(function) : function.habits->startSeconds;
-  const double spared = sparedShare(function, lead);
-  if (wakes) return holdForBurst(course, lead, spared / gibOf(function), parkingCard_);
-  const double starts = spared * startCost(function);
+  if (!function.pool->parked.empty()) {
+    if (!parks(function) || !function.experience->wake.after(1)) return std::nullopt;
+    const double lead = wakeSeconds(function), spared = sparedShare(function, lead);
+    return holdForBurst(course, lead, spared / gibOf(function), parkingCard_);
+  }
+  const double lead = function.habits->starts > 0 ? function.habits->startSeconds : meanStart_;
+  const double starts = sparedShare(function, lead) * startCost(function);
   if (parks(function)) return parkForBurst(function, course, lead, starts);
   return holdForBurst(course, lead, starts / gibOf(function), aheadPrice(function));
 }
@@ -163,6 +165,7 @@ std::optional<Habits::Spare> Planner::Core::parkForBurst(const Function& functio
                                                          double lead, double value) const {
   const double card = parkingCard_.price(), host = parkingHost_.price();
   if (card <= 0 || host <= 0 || !parkingHost_.leads()) return std::nullopt;
+  if (hostHeld_ + function.slice > config_.hostMemory) return std::nullopt;
   const double gib = gibOf(function);
   const double wakes = std::max(1.0, lead / std::max(wakeSeconds(function), 1.0));
   const auto all = balances(course, lead);
@@ -192,7 +195,6 @@ void Planner::Core::closeSpare(Instance& instance, bool used) {
   if (used) return noteUsed(instance, instance.serving(), spare.until);
   if (instance.state != InstanceState::Parking || !instance.watch.over()) return;
   instance.spare = true;
-  instance.worth = spare.parkedWorth;
 }
 
 // One that was started for a burst and parked is wanted now, or given up.

@@ -231,6 +231,7 @@ class Planner::Core {
   void noteExpected(Function& function);
   void closeExpected(Function& function, Rhythm::Outcome outcome);
   void meetAhead(Function& function);
+  void relyOnAhead(Function& function);
   void passAhead(Instance& instance);
   void chooseAhead(Instance& instance);
   bool mayPrewarm(const Function& function, const CardBook* card, bool starts) const;

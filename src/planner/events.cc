@@ -115,9 +115,13 @@ void Planner::Core::on(const InvocationArrived& event) {
     return dispatch(request, *instance, Warmth::Warm);
   }
   if (pool.queue.size() >= config_.queuePerFunction) {
+    burst_ = {};
     return refuse(request, queueFullError(*function, config_.queuePerFunction));
   }
-  if (event.deadline <= now_) return refuse(request, deadlineError(*function, config_));
+  if (event.deadline <= now_) {
+    burst_ = {};
+    return refuse(request, deadlineError(*function, config_));
+  }
   enqueue(request);
   // In a line already: one more at the end of the queue changes neither its place nor what it
   // lacks.
@@ -169,8 +173,9 @@ void Planner::Core::on(const InstanceReady& event) {
   if (!instance || !instance->starting()) return;  // it was being stopped
   Function& function = *instance->function;
   function.startFailures = 0;
-  noteReady(*instance, event.took.value_or(now_ - instance->startedAt));
-  learnStart(*instance, now_ - instance->startedAt);
+  const Duration took = event.took.value_or(now_ - instance->startedAt);
+  noteReady(*instance, took);
+  learnStart(*instance, took);
   if (instance->ahead && !function.pool->queue.empty()) passAhead(*instance);
   move(*instance, InstanceState::Ready);
   settle(function, instance);

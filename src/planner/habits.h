@@ -33,7 +33,7 @@ struct Habits {
     bool held = false;             // worth its price, and nobody was there
   };
   std::optional<Expected> expected;
-  // The newest requests that made one more instance busy, oldest first.
+  // The newest requests that left nobody free, oldest first.
   std::array<BurstWatch, 6> bursts;
   std::size_t burstCount = 0;
   std::array<BurstModel::Rate, BurstModel::kLevels> burstRates;

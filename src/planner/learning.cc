@@ -80,7 +80,7 @@ void Planner::Core::chooseRule(Instance& instance) {
   if (!function.habits) return;
   if (config_.keepAlive == KeepAlivePolicy::Histogram) return chooseByHistogram(instance);
   if (instance.ahead) return chooseAhead(instance);
-  if (std::exchange(instance.spareUntil, std::nullopt)) {
+  if (instance.spareUntil) {
     instance.rule.parkAfter.reset();
     instance.rule.idleTimeout = Duration::zero();
     return;
@@ -260,6 +260,7 @@ void Planner::Core::noteWanted(Instance& instance) {
   if (!learns(function)) return;
   if (instance.spare) return closeParkedSpare(instance, true);
   if (instance.ahead && function.habits->spare) return closeSpare(instance, true);
+  if (instance.spareUntil) return noteUsed(instance, true, *instance.spareUntil);
   if (instance.ahead && instance.watch.over()) return noteStart(function);
   noteIdleEnds(instance);
 }

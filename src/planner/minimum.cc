@@ -149,6 +149,7 @@ void Planner::Core::setRule(Instance& instance) {
 
 void Planner::Core::keptChanged(Instance& instance) {
   if (instance.ahead && instance.kept) setAhead(instance, false);
+  if (instance.kept) closeParkedSpare(instance, false);
   instance.function->pool->updateRoom(instance);
   updateRoomMakers(instance);
   setRule(instance);

@@ -107,6 +107,7 @@ void Planner::Core::on(const InstanceWoken& event) {
   Function& function = *instance->function;
   learnStart(*instance, event.took.value_or(now_ - instance->since));
   releaseHostMemory(*instance);
+  if (instance->ahead && !function.pool->queue.empty()) passAhead(*instance);
   move(*instance, InstanceState::Ready);
   settle(function, instance, Warmth::Woken);
   releaseIfShuttingDown(*instance);

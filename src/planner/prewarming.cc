@@ -90,7 +90,8 @@ bool Planner::Core::firstIsHeld(const Function& function) const {
   };
   if (const InstancePool* pool = function.pool.get()) {
     if (const Instance* first = pool->fullestWithRoom()) return onCard(first->watch);
-    if (const Instance* first = pool->parked.back()) return onCard(first->watch);
+    const Instance* first = pool->parked.back();
+    if (first) return !first->watch.over() && onCard(first->watch);
   }
   return habits.ghostCount > 0 && habits.ghosts[habits.ghostCount - 1].kept == Duration::max();
 }
@@ -134,11 +135,24 @@ void Planner::Core::meetAhead(Function& function) {
   setAhead(*ahead, false);
 }
 
+// Whoever else was to serve is gone, or who was to wait in line has waited long enough: now a
+// request depends on the one that comes ahead.
+void Planner::Core::relyOnAhead(Function& function) {
+  const InstancePool& pool = *function.pool;
+  if (!pool.ahead || pool.ahead->serving()) return;
+  const std::size_t others =
+      pool.comingSlots() - static_cast<std::size_t>(function.concurrency) + pool.patient;
+  if (pool.queue.size() <= others) return;
+  function.habits->newestWaits = false;
+  meetAhead(function);
+}
+
 // It is there before another that a request waits for: that one is now who came ahead.
 void Planner::Core::passAhead(Instance& instance) {
   Function& function = *instance.function;
   Instance* other = function.pool->instances.front();
-  while (other && (other == &instance || !other->starting() || other->kept)) {
+  while (other && (other == &instance || other->kept ||
+                   !(other->starting() || other->state == InstanceState::Waking))) {
     other = function.pool->instances.next(*other);
   }
   if (!other) return;
@@ -161,7 +175,10 @@ void Planner::Core::chooseAhead(Instance& instance) {
     return followLeader(instance);
   }
   instance.rule.parkAfter.reset();
-  if (habits.spare && habits.spare->parks) instance.rule.parkAfter = Duration::zero();
+  if (habits.spare && habits.spare->parks) {
+    instance.rule.parkAfter = Duration::zero();
+    instance.worth = habits.spare->parkedWorth;
+  }
   instance.rule.idleTimeout = until - now_;
 }
 

@@ -20,6 +20,7 @@ void Planner::Core::settle(Function& function, const Instance* fresh, Warmth war
   pullWaiting(function);
   refuseOverdue(function);
   decideWhoWaits(function);
+  relyOnAhead(function);
   settleMinimum(function);
   makeRoomBelowCap(function);
   while (pool.hasSpare(function.minimum)) {

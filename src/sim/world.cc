@@ -156,7 +156,7 @@ class World {
       case Coming::Kind::InstanceParked:
         return turn(now, Use::Parked, planner::InstanceParked{InstanceId(now.id)});
       case Coming::Kind::InstanceWoken:
-        return turn(now, Use::Idle, planner::InstanceWoken{InstanceId(now.id), wakeTook()});
+        return turn(now, Use::Idle, planner::InstanceWoken{InstanceId(now.id), wakeTook(now.id)});
       case Coming::Kind::InstanceGone: {
         auto found = live_.find(now.id);
         charge(found->second, now.at);
@@ -185,15 +185,18 @@ class World {
                             now.at);
   }
 
-  // Protocol::Bound has the request wait on its instance, which is there at once.
+  // Protocol::Bound has the request wait on its instance, which is there at once unless it comes
+  // ahead. Then what it would have taken is told.
   std::optional<Duration> startTook(std::uint64_t id) const {
     const auto found = live_.find(id);
-    if (options_.protocol != Protocol::Bound || found == live_.end()) return std::nullopt;
+    const bool bound = options_.protocol == Protocol::Bound;
+    if (!bound || found == live_.end() || found->second.timed) return std::nullopt;
     return lastStart_[found->second.function].whole;
   }
-
-  std::optional<Duration> wakeTook() {
-    if (options_.protocol != Protocol::Bound) return std::nullopt;
+  std::optional<Duration> wakeTook(std::uint64_t id) {
+    const auto found = live_.find(id);
+    const bool bound = options_.protocol == Protocol::Bound;
+    if (!bound || found == live_.end() || found->second.timed) return std::nullopt;
     return options_.fleet.wake.sample(random_);
   }
 
