@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "planner/core.h"
-#include "planner/explain.h"
 
 namespace okibi::planner {
 namespace {
