@@ -4,17 +4,13 @@
 #include <cmath>
 
 #include "planner/idle_steps.h"
+#include "planner/signs.h"
 
 namespace okibi::planner {
 namespace {
 
-constexpr double kHour = 3600, kDay = 86400;
 constexpr double kHoursMemory = 4 * kDay;  // how long the hours of a day are remembered
 constexpr double kNever = 1e7;             // seconds
-
-std::size_t hourOf(Instant now) {
-  return static_cast<std::size_t>(std::fmod(toSeconds(now.time_since_epoch()), kDay) / kHour);
-}
 
 }  // namespace
 
@@ -28,7 +24,7 @@ void ArrivalHistory::count(Instant now, std::optional<std::size_t> level) {
     for (float& hour : hours_) hour *= left;
     hoursAt_ = now;
   }
-  ++hours_[hourOf(now)];
+  ++hours_[static_cast<std::size_t>(hourOfDay(now))];
   if (!level) return;
   Level& reached = levels_[std::clamp<std::size_t>(*level, 1, kLevels) - 1];
   const bool before = reached.counts.back() > 0;

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "planner/idle_steps.h"
+#include "planner/signs.h"
 
 namespace okibi::planner {
 namespace {
 
-constexpr double kHour = 3600, kDay = 86400;
 constexpr float kRate = 0.15F, kFirstSlope = 1;
 constexpr double kUsually = -3;       // logarithm of the odds before anything is known
 constexpr float kForget = 1.0F / 64;  // of a rate, with each request
@@ -24,12 +23,6 @@ constexpr std::size_t kCells = [] {
   return sum;
 }();
 static_assert(kCells * BurstModel::kSteps < 65536);
-
-// 0 up to `base`, then one more for each doubling.
-std::size_t doublings(double value, double base, std::size_t size) {
-  if (value <= base) return 0;
-  return std::min(1 + static_cast<std::size_t>(std::log2(value / base)), size - 1);
-}
 
 // Half doublings of the share, from 1 in 64 on.
 std::size_t rateOf(const BurstModel::Rate& rate) {
@@ -49,14 +42,12 @@ BurstModel::BurstModel() : cells_(kCells * kSteps) {}
 BurstModel::Signs BurstModel::read(const Sight& sight) {
   const auto &more = sight.more.counts, &own = sight.atLeast.counts;
   const auto few = [](double count) { return doublings(count, 0.05, kFew); };
-  const auto hour = static_cast<std::size_t>(
-      std::fmod(toSeconds(sight.more.now.time_since_epoch()), kDay) / kHour);
   const std::array<std::size_t, kTables> indices{
       doublings(sight.more.since, 30, kSince),
       few(more[0]) * kFew + few(more[2]),
       few(more[1]) * kMany + doublings(more[3], 0.05, kMany),
       doublings(own[3], 0.5, kMany) * kMany + doublings(more[3], 0.05, kMany),
-      hour,
+      static_cast<std::size_t>(hourOfDay(sight.more.now)),
       rateOf(sight.rate) * kFew + doublings(sight.rate.seen, 1, kFew),
       doublings(sight.gap, 2, kGap),
       doublings(own[1], 0.5, kFew) * kFew + few(more[1]),

@@ -26,6 +26,9 @@ class Law {
   virtual void atEnd(const LawStep&) {}
 };
 
+// Law 10: of those who wait for cards, nobody is passed over more often, for each that waits.
+inline constexpr int kTurnsEach = 8;
+
 // The books outlive them, and take what is broken.
 std::unique_ptr<Law> capacityLaws(LawBooks& books);  // 1, 5
 std::unique_ptr<Law> requestLaws(LawBooks& books);   // 2, 8

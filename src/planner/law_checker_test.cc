@@ -17,12 +17,24 @@ class LawCheckerTest : public ::testing::Test {
   void feed(const Event& event, std::vector<Command> commands = {}) {
     checker_.observe(now_, event, commands, {});
   }
-  void addFunction(std::uint64_t key, std::string account) {
+  void addFunction(std::uint64_t key, std::string account, int weight = 1) {
     FunctionPlan plan;
+    plan.weight = weight;
     plan.key = FunctionKey(key);
     plan.account = std::move(account);
     plan.gpu = GpuConfig{"T", Bytes::gib(10)};
     feed(FunctionAdded{plan, std::nullopt});
+  }
+  static InstanceView holds(std::uint64_t id, std::uint64_t function, InstanceState state) {
+    InstanceView view;
+    view.id = InstanceId(id);
+    view.function = FunctionKey(function);
+    view.state = state;
+    return view;
+  }
+  // Functions 1 and 2 wait for cards, with what they hold.
+  void bothWait(const Event& event, const std::vector<InstanceView>& there) {
+    checker_.observe(now_, event, {}, there, {waitsForCards(1), waitsForCards(2)});
   }
   static FunctionView waitsForCards(std::uint64_t key) {
     FunctionView view;
@@ -331,36 +343,19 @@ TEST_F(LawCheckerTest, Law10PassedOverForever) {
 
 // Function 2 has two slices and gets a third, though function 1 of the same account waits with one.
 TEST_F(LawCheckerTest, Law10GivenToWhoHoldsMoreForItsWeight) {
-  FunctionPlan other;
-  other.key = FunctionKey(2);
-  other.account = "a";
-  other.gpu = GpuConfig{"T", Bytes::gib(10)};
-  other.weight = 3;
-  feed(FunctionAdded{other, std::nullopt});
-  const auto holds = [](std::uint64_t id, std::uint64_t function) {
-    InstanceView view;
-    view.id = InstanceId(id);
-    view.function = FunctionKey(function);
-    view.state = InstanceState::Placing;
-    return view;
-  };
-  FunctionView first, second;
-  first.key = FunctionKey(1);
-  second.key = FunctionKey(2);
-  first.inLine = first.forCards = second.inLine = second.forCards = true;
-  std::vector<InstanceView> there{holds(1, 1), holds(2, 2), holds(3, 2)};
-  const auto observe = [&](const Event& event) {
-    checker_.observe(now_, event, {}, there, {first, second});
-  };
-  observe(TimerFired{});
-  there.push_back(holds(4, 2));  // for its weight of three it held less
-  observe(TimerFired{});
+  addFunction(2, "a", 3);
+  constexpr auto kPlacing = InstanceState::Placing;
+  std::vector<InstanceView> there{holds(1, 1, kPlacing), holds(2, 2, kPlacing),
+                                  holds(3, 2, kPlacing)};
+  bothWait(TimerFired{}, there);
+  there.push_back(holds(4, 2, kPlacing));  // for its weight of three it held less
+  bothWait(TimerFired{}, there);
   EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
-  there.push_back(holds(5, 2));  // and now as much
-  observe(TimerFired{});
+  there.push_back(holds(5, 2, kPlacing));  // and now as much
+  bothWait(TimerFired{}, there);
   EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
-  there.push_back(holds(6, 2));
-  observe(WeightChanged{FunctionKey(2), 1});
+  there.push_back(holds(6, 2, kPlacing));
+  bothWait(WeightChanged{FunctionKey(2), 1}, there);
   expectBroken(fmt::format(
       "law 10: function 2: given a slice when it held {} for its weight, while function 1 waited "
       "with {}",
@@ -369,31 +364,16 @@ TEST_F(LawCheckerTest, Law10GivenToWhoHoldsMoreForItsWeight) {
 
 // The same between accounts: b weighs two, and comes to hold more than twice of what a has.
 TEST_F(LawCheckerTest, Law10GivenToAnAccountThatHoldsMoreForItsWeight) {
-  FunctionPlan other;
-  other.key = FunctionKey(2);
-  other.account = "b";
-  other.gpu = GpuConfig{"T", Bytes::gib(10)};
-  feed(FunctionAdded{other, std::nullopt});
+  addFunction(2, "b");
   feed(QuotaChanged{.account = "b", .cards = 9, .instances = 9, .weight = 2});
-  const auto holds = [](std::uint64_t id, std::uint64_t function) {
-    InstanceView view;
-    view.id = InstanceId(id);
-    view.function = FunctionKey(function);
-    view.state = InstanceState::Ready;
-    return view;
-  };
-  FunctionView first, second;
-  first.key = FunctionKey(1);
-  second.key = FunctionKey(2);
-  first.inLine = first.forCards = second.inLine = second.forCards = true;
-  std::vector<InstanceView> there{holds(1, 1), holds(2, 2), holds(3, 2)};
-  const auto observe = [&] { checker_.observe(now_, TimerFired{}, {}, there, {first, second}); };
-  observe();
-  there.push_back(holds(4, 2));  // it held as much for its weight
-  observe();
+  constexpr auto kReady = InstanceState::Ready;
+  std::vector<InstanceView> there{holds(1, 1, kReady), holds(2, 2, kReady), holds(3, 2, kReady)};
+  bothWait(TimerFired{}, there);
+  there.push_back(holds(4, 2, kReady));  // it held as much for its weight
+  bothWait(TimerFired{}, there);
   EXPECT_TRUE(checker_.violations().empty()) << checker_.violations().front();
-  there.push_back(holds(5, 2));
-  observe();
+  there.push_back(holds(5, 2, kReady));
+  bothWait(TimerFired{}, there);
   expectBroken(
       fmt::format("law 10: account b: given a slice when it held {} for its weight, while "
                   "account a waited with {}",

@@ -8,8 +8,6 @@
 namespace okibi::planner {
 namespace {
 
-constexpr int kTurnsEach = 8;
-
 class FairnessLaws : public Law {
  public:
   explicit FairnessLaws(LawBooks& books) : books_(books) {}

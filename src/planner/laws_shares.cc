@@ -10,8 +10,6 @@
 namespace okibi::planner {
 namespace {
 
-constexpr int kTurnsEach = 8;
-
 class ShareLaws : public Law {
  public:
   explicit ShareLaws(LawBooks& books) : books_(books) {}

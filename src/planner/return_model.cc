@@ -6,11 +6,11 @@
 #include <numbers>
 
 #include "planner/idle_steps.h"
+#include "planner/signs.h"
 
 namespace okibi::planner {
 namespace {
 
-constexpr double kHour = 3600, kDay = 86400;
 constexpr double kRecent = 1800, kUsual = 2 * kDay;  // seconds
 // Where in a step those come that come in it, as a share of the step not waited for.
 constexpr double kEarly = 0.55;
@@ -40,12 +40,6 @@ constexpr std::size_t kCells = [] {
   return sum;
 }();
 static_assert(kCells < 65536);
-
-// 0 up to `base`, then one more for each doubling.
-std::size_t doublings(double value, double base, std::size_t size) {
-  if (value <= base) return 0;
-  return std::min(1 + static_cast<std::size_t>(std::ilogb(value / base)), size - 1);
-}
 
 // Natural logarithm to six digits: it is asked for hundreds of times in a look ahead.
 // REQUIRES: value > 0, normal
@@ -97,7 +91,7 @@ double ReturnModel::crowd(Instant now) const {
 
 ReturnModel::View ReturnModel::viewOf(const Outlook& outlook, std::size_t step) const {
   View view{outlook, step, 0, 0, 0, {}};
-  view.hour = std::fmod(toSeconds(outlook.now.time_since_epoch()), kDay) / kHour;
+  view.hour = hourOfDay(outlook.now);
   const double crowded = std::log(std::max(crowd(outlook.now), 1e-3)) / std::log(1.5) + 4;
   view.crowd = static_cast<std::size_t>(std::clamp(crowded, 0.0, kCrowd - 1.0));
   const double doubled = outlook.between > 8 ? 1 + std::log2(outlook.between / 8) / 1.5 : 0;

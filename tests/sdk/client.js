@@ -55,6 +55,15 @@ async function update(name, fields) {
   return settled(name);
 }
 
+// A plain call of the SDK, which sends and returns what its typed models would drop.
+async function call(method, pathname, { query = {}, body, reqBodyType = 'json',
+  bodyType = method === 'DELETE' ? 'none' : 'json' } = {}) {
+  const params = new core.$OpenApiUtil.Params({ action: 'Any', version: '2023-03-30', protocol: 'HTTP',
+    pathname: `/2023-03-30${pathname}`, method, authType: 'AK', style: 'ROA', reqBodyType, bodyType });
+  return (await client.callApi(params, new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} }),
+    new RuntimeOptions({}))).body;
+}
+
 async function remove(name) {
   try {
     await client.deleteFunction(name);
@@ -95,5 +104,5 @@ async function okibi(method, pathname, { query = {}, body, as = client } = {}) {
   return (await as.callApi(params, request, new RuntimeOptions({}))).body;
 }
 
-module.exports = { assert, client, clientWith, core, deploy, failsWith, fc, fetchRaw, invoke, okibi,
+module.exports = { call, assert, client, clientWith, core, deploy, failsWith, fc, fetchRaw, invoke, okibi,
   read, remove, settled, update, waitFor };

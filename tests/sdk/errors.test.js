@@ -3,8 +3,8 @@
 // triggers and quotas that other files make are listed in docs/function_compute_compatibility.md.
 const http = require('node:http');
 const test = require('node:test');
-const { assert, client, core, deploy, failsWith, fc, fetchRaw, invoke, okibi, remove, update, waitFor } = require('./client');
-const { RuntimeOptions } = require('@darabonba/typescript');
+const { assert, call, client, deploy, failsWith, fc, fetchRaw, invoke, okibi, remove, update,
+  waitFor } = require('./client');
 
 const name = 'err';
 const url = (path) => `http://${process.env.OKIBI_ENDPOINT}/2023-03-30${path}`;
@@ -12,11 +12,6 @@ test.before(() => deploy(name, { instanceConcurrency: 2, timeout: 10 }));
 test.after(() => Promise.all(['err', 'err-none', 'err-start', 'err-init', 'err-a', 'err-b'].map(remove)));
 
 const container = (fields) => new fc.CustomContainerConfig({ image: process.env.OKIBI_IMAGE, ...fields });
-async function call(method, pathname, { query = {}, body, reqBodyType = 'json' } = {}) {
-  const params = new core.$OpenApiUtil.Params({ action: 'Any', version: '2023-03-30', protocol: 'HTTP',
-    pathname: `/2023-03-30${pathname}`, method, authType: 'AK', style: 'ROA', reqBodyType, bodyType: 'json' });
-  return client.callApi(params, new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} }), new RuntimeOptions({}));
-}
 const triggerOf = async (functionName) => (await client.createTrigger(functionName, new fc.CreateTriggerRequest({
   body: new fc.CreateTriggerInput({ triggerName: 'h', triggerType: 'http',
     triggerConfig: JSON.stringify({ authType: 'anonymous', methods: ['GET', 'POST'] }) }) }))).body.httpTrigger.urlInternet;

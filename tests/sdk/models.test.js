@@ -2,20 +2,11 @@
 // Model directories, which Function Compute has not: set by a plain call, and left alone by clients that know nothing
 // of them. run.sh approves the roots.
 const test = require('node:test');
-const { RuntimeOptions } = require('@darabonba/typescript');
-const { assert, client, core, failsWith, fc, fetchRaw, okibi: ask, remove, settled, update } = require('./client');
+const { assert, call, client, failsWith, fc, fetchRaw, okibi: ask, remove, settled, update } = require('./client');
 
 const name = 'with-models';
 test.after(() => remove(name));
 
-// The typed models drop what they do not know; a raw call of the SDK does not.
-async function call(method, pathname, { query = {}, body } = {}) {
-  const params = new core.$OpenApiUtil.Params({ action: 'Any', version: '2023-03-30', protocol: 'HTTP',
-    pathname: `/2023-03-30${pathname}`, method, authType: 'AK', style: 'ROA', reqBodyType: 'json',
-    bodyType: method === 'DELETE' ? 'none' : 'json' });
-  return (await client.callApi(params, new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} }),
-    new RuntimeOptions({}))).body;
-}
 const okibi = { modelDirectories: [{ name: 'weights', subdirectory: 'v1', mountDir: '/models' }] };
 const whole = { functionName: name, runtime: 'custom-container', handler: 'h', cpu: 0.25, memorySize: 256, timeout: 30,
   customContainerConfig: { image: process.env.OKIBI_IMAGE }, okibi };

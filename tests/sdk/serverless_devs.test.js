@@ -2,20 +2,10 @@
 // The calls that Serverless Devs' fc3 component makes, in its order and with its bodies: deploy, deploy
 // again, invoke, remove. Raw calls of the SDK, because the component sends fields that the typed model drops.
 const test = require('node:test');
-const { assert, client, core, invoke, remove, waitFor } = require('./client');
-const { RuntimeOptions } = require('@darabonba/typescript');
+const { assert, call, invoke, remove, waitFor } = require('./client');
 
 const name = 'devs';
 test.after(() => remove(name));
-
-async function call(method, pathname, { query = {}, body } = {}) {
-  const params = new core.$OpenApiUtil.Params({ action: 'Any', version: '2023-03-30', protocol: 'HTTP',
-    pathname: `/2023-03-30${pathname}`, method, authType: 'AK', style: 'ROA',
-    reqBodyType: 'json', bodyType: method === 'DELETE' ? 'none' : 'json' });
-  const request = new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} });
-  const reply = await client.callApi(params, request, new RuntimeOptions({}));
-  return reply.body;
-}
 
 // What the component does with an answer of 400 or more: it looks at the code.
 const codeOf = async (promise) => promise.then(() => 'none', (e) => e.code);

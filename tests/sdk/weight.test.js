@@ -1,19 +1,11 @@
 'use strict';
 // A function's weight, which Function Compute has not: set by a plain call, left alone by clients that know nothing of it.
 const test = require('node:test');
-const { RuntimeOptions } = require('@darabonba/typescript');
-const { assert, client, core, failsWith, fc, invoke, okibi: ask, remove, settled, update } = require('./client');
+const { assert, call, client, failsWith, fc, invoke, okibi: ask, remove, settled, update } = require('./client');
 
 const name = 'weighed';
 test.after(() => remove(name));
 
-async function call(method, pathname, { query = {}, body } = {}) {
-  const params = new core.$OpenApiUtil.Params({ action: 'Any', version: '2023-03-30', protocol: 'HTTP',
-    pathname: `/2023-03-30${pathname}`, method, authType: 'AK', style: 'ROA', reqBodyType: 'json',
-    bodyType: method === 'DELETE' ? 'none' : 'json' });
-  return (await client.callApi(params, new core.$OpenApiUtil.OpenApiRequest({ query, body, headers: {} }),
-    new RuntimeOptions({}))).body;
-}
 const whole = { functionName: name, runtime: 'custom-container', handler: 'h', cpu: 0.25, memorySize: 256, timeout: 30,
   idleTimeout: 300, customContainerConfig: { image: process.env.OKIBI_IMAGE } };
 const weigh = async (weight) => {
